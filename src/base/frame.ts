@@ -1,0 +1,30 @@
+import type { Signal } from './signal.ts';
+
+/**
+ * One export request as the write-ahead log holds it and as destinations get it.
+ * Made once, before the log; nothing in it changes afterwards, so that a replay is byte for byte the same.
+ */
+export interface Frame {
+  /** Place in its signal's log; counts from 1 without gaps, and begins again with each new log id. */
+  readonly seq: number;
+  /** '' where there are no tenants. */
+  readonly tenant: string;
+  /** 16 bytes: names the request, made of tenant, signal and the uncompressed body as it was received. */
+  readonly digest: Uint8Array;
+  /** When the request was received. The time of a record that brought none. */
+  readonly receivedUnixNano: bigint;
+  /** Spans, data points or log records in `body`. */
+  readonly records: number;
+  /** Export…ServiceRequest in protobuf, uncompressed, enriched; export requests concatenate to one. */
+  readonly body: Uint8Array;
+}
+
+/** Frames of one log in log order, read together. */
+export interface Batch {
+  readonly signal: Signal;
+  /** 32 hex digits; sequence numbers mean something only together with it. */
+  readonly logId: string;
+  readonly frames: readonly Frame[];
+  readonly records: number;
+  readonly sizeBytes: number;
+}

@@ -1,0 +1,5 @@
+export { type Clock, systemClock } from './clock.ts';
+export { entryPath } from './entry.ts';
+export { Fault, type FaultCode } from './fault.ts';
+export type { Batch, Frame } from './frame.ts';
+export { recordNoun, type Signal, signals } from './signal.ts';

@@ -1,0 +1,23 @@
+import type { Signal } from '../base/index.ts';
+
+/** Who sent a request, as far as the connection tells. */
+export interface Sender {
+  /** Peer address without port, IPv4-mapped IPv6 written as IPv4. */
+  readonly address: string;
+  readonly protocol: 'grpc' | 'http/protobuf' | 'http/json';
+}
+
+/** What became of a request that was accepted; `rejected` > 0 or a non-empty `message` makes a partial success. */
+export interface Accepted {
+  /** Spans, data points or log records that were rejected; all others are durable. */
+  readonly rejected: number;
+  /** Why, or a warning where `rejected` is 0; '' on full success. */
+  readonly message: string;
+}
+
+/**
+ * What a receiver hands each request to. Resolves when the request is on disk.
+ * @param body One uncompressed Export…ServiceRequest in protobuf; the receiver does not touch it afterwards.
+ * @throws Fault `malformed` with the offset, `tooLarge`, `unavailable` with retryAfterMs, …
+ */
+export type Accept = (signal: Signal, body: Uint8Array, sender: Sender) => Promise<Accepted>;

@@ -1,0 +1,91 @@
+import type { Frame, Signal } from '../base/index.ts';
+
+// The surface of the write-ahead log. One log per signal, in a folder of its own.
+
+/** A request on its way into the log. */
+export interface Entry {
+  readonly tenant: string;
+  readonly digest: Uint8Array;
+  readonly receivedUnixNano: bigint;
+  readonly records: number;
+  /** The body in pieces, so that what was spliced in need not be copied. Not touched until `append` settles. */
+  readonly pieces: readonly Uint8Array[];
+  /** What the client is told; a repeat of the request is told the same, also after a restart. Usually 0 and ''. */
+  readonly answer: Answer;
+  /** False for requests that are exempt from recognition (log records without any timestamp). */
+  readonly recognise: boolean;
+}
+
+export interface Answer {
+  readonly rejected: number;
+  readonly message: string;
+}
+
+export interface Appended {
+  readonly answer: Answer;
+  /** The request was in the log already (or on its way into it) and was not stored again. */
+  readonly repeat: boolean;
+}
+
+/** Owner's side: the one process that writes. */
+export interface Log extends AsyncDisposable {
+  readonly signal: Signal;
+  /** 32 hex digits, random, made with the log, never used twice. */
+  readonly logId: string;
+  /** Sequence number of the last frame that is on disk; 0 in a new log. */
+  readonly durableSeq: number;
+  /**
+   * Resolves when the frame is on disk; all requests that wait share one write.
+   * @throws Fault `unavailable` with retryAfterMs: log at its bound, disk full, or closing.
+   */
+  append(entry: Entry): Promise<Appended>;
+  /** Calls back after `durableSeq` has grown. */
+  onDurable(listener: (seq: number) => void): void;
+  /**
+   * Names a reader whose place holds back deletion; its persisted place, or the first frame there is, if it is new.
+   * A cursor that no destination claims any more is dropped with `forgetCursor`.
+   */
+  cursor(name: string): Cursor;
+  cursorNames(): readonly string[];
+  forgetCursor(name: string): Promise<void>;
+  stats(): LogStats;
+}
+
+export interface Cursor {
+  readonly name: string;
+  /** Last sequence number that is settled. */
+  readonly settledSeq: number;
+  /** Moves it; never back. Persisted soon, and before any segment that it frees is deleted. */
+  settle(seq: number): void;
+  /** Persists now. */
+  flush(): Promise<void>;
+}
+
+export interface LogStats {
+  readonly sizeBytes: number;
+  readonly maxBytes: number;
+  readonly segments: number;
+  readonly firstSeq: number;
+  readonly durableSeq: number;
+  /** Damage met since the start: frames that could not be read and bytes set aside. */
+  readonly corruptFrames: number;
+  readonly quarantinedBytes: number;
+  readonly repeats: number;
+}
+
+/**
+ * Reader's side: works in any thread or process, reads the files only, and never past a sequence number that the owner
+ * has said is durable.
+ */
+export interface LogReader extends AsyncDisposable {
+  readonly logId: string;
+  /**
+   * Frames after `afterSeq` up to `throughSeq` in order, up to the limits, but at least one if there is one. Frames lost to
+   * damage are skipped: then the first `seq` is greater than `afterSeq` + 1, and empty with `skippedThrough` where nothing whole is left.
+   */
+  read(
+    afterSeq: number,
+    throughSeq: number,
+    limits: { bytesMax: number; recordsMax: number },
+  ): Promise<{ frames: readonly Frame[]; skippedThrough: number }>;
+}
