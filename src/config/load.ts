@@ -1,0 +1,362 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { LineCounter, parseDocument } from 'yaml';
+import { Fault, type Signal, signals } from '../base/index.ts';
+import { configFileBytesMax } from './limits.ts';
+import { nearest } from './nearest.ts';
+import {
+  configSchema,
+  environmentName,
+  type LogLevel,
+  type Setting,
+  type Settings,
+  settings,
+  settingsToCome,
+} from './schema.ts';
+import { readHeaderList } from './values.ts';
+
+/** What the process runs with: every value read, every default filled in, every path absolute. */
+export interface Config {
+  /** Address of all three listeners. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly ports: { readonly otlpGrpc: number; readonly otlpHttp: number; readonly http: number };
+  readonly dataDir: string;
+  /** Bound of the log of one signal. */
+  readonly walMaxBytes: number;
+  readonly deadLettersMaxBytes: number;
+  readonly retentionMs: { readonly [S in Signal]: number };
+  /** Signals that the embedded store keeps; may be empty. */
+  readonly embedded: ReadonlySet<Signal>;
+  /** Store that answers for a signal; `none`: nothing here can be asked for it. */
+  readonly read: { readonly [S in Signal]: 'embedded' | 'none' };
+  /** Where a copy of everything goes; `endpoint` is scheme, host and port. `headers` are secret. */
+  readonly forward: { readonly endpoint: string; readonly headers: Readonly<Record<string, string>> } | undefined;
+  readonly clusterName: string | undefined;
+  readonly cloudRegion: string | undefined;
+  readonly environment: string | undefined;
+  readonly logLevel: LogLevel;
+  /** What a person should know of this configuration, one sentence each: to be logged at the start. */
+  readonly warnings: readonly string[];
+}
+
+/** Where settings come from, in rising order: the file, the environment, the flags. */
+export interface ConfigSources {
+  /** Values by flag, such as `--data-dir`; `--config` names the file. */
+  readonly flags: { readonly [flag: string]: string | undefined };
+  readonly env: { readonly [name: string]: string | undefined };
+  readonly cwd: string;
+}
+
+/** Where a value was found: `default`, `WATCHINGCAT_HOST`, `--host`, `watchingcat.yaml:3`. */
+export type Origin = string;
+
+/** The configuration as it was found, good or bad. */
+export interface Inspection {
+  /** undefined where there are problems. */
+  readonly config: Config | undefined;
+  /** By setting path; settings that nobody set are absent. Values as written: they may be secret. */
+  readonly written: ReadonlyMap<string, { readonly value: unknown; readonly origin: Origin }>;
+  /** One sentence each: key path, source, what was expected. Never a secret. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * The configuration from all sources.
+ * @throws Fault `malformed`; its message has one line per problem: key path, source, what was expected.
+ */
+export function loadConfig(sources: ConfigSources): Config {
+  const { config, problems } = inspectConfig(sources);
+  if (config === undefined) throw new Fault('malformed', problems.join('\n'));
+  return config;
+}
+
+/** As `loadConfig`, but tells the origin of each value, and problems as data. Reads the files that are named; throws nothing. */
+export function inspectConfig(sources: ConfigSources): Inspection {
+  const problems: string[] = [];
+  const written = new Map<string, { value: unknown; origin: Origin }>();
+  const byEnv = new Map(settings.map((setting) => [setting.env, setting]));
+  const byFlag = new Map(settings.flatMap((setting) => (setting.flag === undefined ? [] : [[setting.flag, setting]])));
+
+  const named = sources.flags['--config'] ?? (sources.env['WATCHINGCAT_CONFIG'] || undefined);
+  const file = named === undefined ? undefined : readConfigFile(named, sources.cwd, problems);
+  const tree = file?.tree ?? {};
+  for (const setting of settings) {
+    const value = at(tree, setting.path);
+    if (value === undefined || value === null) continue;
+    const folder = dirname(file?.path ?? '');
+    // A path in the file means the same wherever the process is started.
+    const absolute = isPath(setting) && typeof value === 'string' && value !== '' ? resolve(folder, value) : value;
+    put(tree, setting.path, absolute);
+    written.set(setting.path, { value: absolute, origin: file?.origin(setting.path) ?? '' });
+  }
+  for (const [name, value] of Object.entries(sources.env)) {
+    // An empty variable is one that was not set: that is how Compose files and charts leave one out.
+    if (!name.startsWith('WATCHINGCAT_') || value === undefined || value === '') continue;
+    const setting = byEnv.get(name);
+    if (setting === undefined) {
+      const problem = unknownVariable(name, value);
+      if (problem !== undefined) problems.push(problem);
+      continue;
+    }
+    put(tree, setting.path, value);
+    written.set(setting.path, { value, origin: name });
+  }
+  for (const [flag, value] of Object.entries(sources.flags)) {
+    if (value === undefined || flag === '--config') continue;
+    const setting = byFlag.get(flag);
+    if (setting === undefined) {
+      problems.push(`${flag}: unknown flag${nearest(flag, [...byFlag.keys()])}`);
+      continue;
+    }
+    put(tree, setting.path, value);
+    written.set(setting.path, { value, origin: flag });
+  }
+
+  const parsed = configSchema.safeParse(tree);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.join('.');
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys) {
+          const whole = path === '' ? key : `${path}.${key}`;
+          problems.push(unknownKey(whole, file?.origin(whole)));
+        }
+        continue;
+      }
+      const setting = settings.find((candidate) => candidate.path === path || path.startsWith(`${candidate.path}.`));
+      const found = setting === undefined ? undefined : written.get(setting.path);
+      problems.push(
+        `${path === '' ? 'the file' : path} (${found?.origin ?? file?.origin(path) ?? 'default'}): expected ${
+          setting === undefined ? 'a map of settings' : issue.message
+        }${setting === undefined || setting.secret ? '' : `, got ${shown(found?.value)}`}`,
+      );
+    }
+    return { config: undefined, written, problems };
+  }
+  const config = resolveConfig(parsed.data, sources.cwd, (path) => written.get(path)?.origin ?? 'default', problems);
+  return { config: problems.length === 0 ? config : undefined, written, problems };
+}
+
+/** What the settings mean together. Pushes a problem for each contradiction. */
+function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Origin, problems: string[]): Config {
+  const embedded = from.embedded ?? new Set<Signal>(signals);
+  const homeless = signals.filter((signal) => !embedded.has(signal));
+  if (from.forward.otlpEndpoint === undefined && homeless.length > 0) {
+    problems.push(
+      `embedded (${origin('embedded')}): ${homeless.join(', ')} would go nowhere; ` +
+        'expected them in embedded, or forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
+    );
+  }
+  for (const signal of signals) {
+    if (from.read[signal] === 'embedded' && !embedded.has(signal)) {
+      problems.push(
+        `read.${signal} (${origin(`read.${signal}`)}): the embedded store does not keep ${signal}; ` +
+          `expected ${signal} in embedded (${origin('embedded')})`,
+      );
+    }
+  }
+  const { otlpEndpoint, otlpHeaders, otlpHeadersFile } = from.forward;
+  if (otlpEndpoint === undefined && (otlpHeaders !== undefined || otlpHeadersFile !== undefined)) {
+    const path = otlpHeaders === undefined ? 'forward.otlpHeadersFile' : 'forward.otlpHeaders';
+    problems.push(`${path} (${origin(path)}): expected forward.otlpEndpoint beside it`);
+  }
+  if (otlpHeaders !== undefined && otlpHeadersFile !== undefined) {
+    problems.push(
+      `forward.otlpHeadersFile (${origin('forward.otlpHeadersFile')}): ` +
+        `expected either this or forward.otlpHeaders (${origin('forward.otlpHeaders')}), not both`,
+    );
+  }
+  if (otlpEndpoint !== undefined && isOurselves(otlpEndpoint, from.host, from.otlp.grpcPort)) {
+    problems.push(
+      `forward.otlpEndpoint (${origin('forward.otlpEndpoint')}): expected another process, ` +
+        'but this is the address that WatchingCat itself receives on',
+    );
+  }
+  const fromFile =
+    otlpHeadersFile === undefined
+      ? undefined
+      : readHeadersFile(resolve(cwd, otlpHeadersFile), origin('forward.otlpHeadersFile'), problems);
+  const fixedPorts = [
+    ['otlp.grpcPort', from.otlp.grpcPort],
+    ['otlp.httpPort', from.otlp.httpPort],
+    ['http.port', from.http.port],
+  ] as const;
+  for (const [index, [path, port]] of fixedPorts.entries()) {
+    const same = fixedPorts.slice(0, index).find(([, other]) => other === port && port !== 0);
+    if (same !== undefined) {
+      problems.push(
+        `${path} (${origin(path)}): expected a port of its own, but ${port} is ${same[0]} (${origin(same[0])})`,
+      );
+    }
+  }
+  return {
+    host: from.host,
+    ports: { otlpGrpc: from.otlp.grpcPort, otlpHttp: from.otlp.httpPort, http: from.http.port },
+    dataDir: resolve(cwd, from.dataDir),
+    walMaxBytes: from.wal.maxBytes,
+    deadLettersMaxBytes: from.deadLetters.maxBytes,
+    retentionMs: from.retention,
+    embedded,
+    read: {
+      traces: embedded.has('traces') ? 'embedded' : 'none',
+      metrics: embedded.has('metrics') ? 'embedded' : 'none',
+      logs: embedded.has('logs') ? 'embedded' : 'none',
+    },
+    forward:
+      otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, headers: fromFile ?? otlpHeaders ?? {} },
+    clusterName: from.cluster.name,
+    cloudRegion: from.cloud.region,
+    environment: from.environment,
+    logLevel: from.log.level,
+    warnings: isLoopback(from.host)
+      ? []
+      : [
+          `Everybody who reaches ${from.host} can read and write here: this version has no authentication. ` +
+            'Keep the ports behind a firewall, or set WATCHINGCAT_HOST=127.0.0.1.',
+        ],
+  };
+}
+
+interface ConfigFile {
+  readonly path: string;
+  readonly tree: Tree;
+  /** `file:line` of a key, or of the nearest key above it. */
+  origin(path: string): Origin;
+}
+type Tree = { [key: string]: unknown };
+
+function readConfigFile(named: string, cwd: string, problems: string[]): ConfigFile | undefined {
+  const path = resolve(cwd, named);
+  const content = readSmallFile(path);
+  if (typeof content !== 'string') {
+    problems.push(`${named}: the configuration file ${content.why}`);
+    return undefined;
+  }
+  const lines = new LineCounter();
+  // Strict, without aliases that could multiply: a configuration has no use for them.
+  const document = parseDocument(content, { lineCounter: lines });
+  for (const error of document.errors) {
+    problems.push(`${named}:${lines.linePos(error.pos[0]).line}: not YAML: ${error.message.split('\n')[0]}`);
+  }
+  if (document.errors.length > 0) return undefined;
+  let tree: unknown;
+  try {
+    tree = document.toJS({ maxAliasCount: 0 });
+  } catch {
+    problems.push(`${named}: aliases (*name) are not understood here`);
+    return undefined;
+  }
+  if (tree !== null && (typeof tree !== 'object' || Array.isArray(tree))) {
+    problems.push(`${named}:1: expected a map of settings`);
+    return undefined;
+  }
+  return {
+    path,
+    tree: (tree ?? {}) as Tree,
+    origin(key) {
+      for (let keys = key.split('.'); keys.length > 0; keys = keys.slice(0, -1)) {
+        const node: unknown = document.getIn(keys, true);
+        const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
+        if (Array.isArray(range) && typeof range[0] === 'number') return `${named}:${lines.linePos(range[0]).line}`;
+      }
+      return named;
+    },
+  };
+}
+
+function readHeadersFile(path: string, origin: Origin, problems: string[]): Record<string, string> | undefined {
+  const content = readSmallFile(path);
+  if (typeof content !== 'string') {
+    problems.push(`forward.otlpHeadersFile (${origin}): ${path} ${content.why}`);
+    return undefined;
+  }
+  const headers = readHeaderList(content);
+  if (headers === undefined) {
+    problems.push(`forward.otlpHeadersFile (${origin}): expected name=value, one or more to a line, in ${path}`);
+  }
+  return headers;
+}
+
+function readSmallFile(path: string): string | { why: string } {
+  try {
+    const { size } = statSync(path);
+    if (size > configFileBytesMax) return { why: `has ${size} bytes, more than ${configFileBytesMax}` };
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return { why: 'does not exist' };
+    if (code === 'EACCES') return { why: 'cannot be read: permission denied' };
+    if (code === 'EISDIR') return { why: 'is a folder' };
+    return { why: `cannot be read: ${String(code)}` };
+  }
+}
+
+/** undefined for variables that are none of ours although they begin like ours. */
+function unknownVariable(name: string, value: string): string | undefined {
+  if (name === 'WATCHINGCAT_CONFIG' || name === 'WATCHINGCAT_ENDPOINT') return undefined;
+  // Kubernetes sets these in every pod of a namespace with Services whose names begin with "watchingcat".
+  if (/_SERVICE_(HOST|PORT|PORT_\w+)$/.test(name) || /_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/.test(name)) {
+    if (/^(tcp|udp|sctp):\/\//.test(value) || !/_PORT$/.test(name)) return undefined;
+  }
+  const toCome = settingsToCome.find((path) => environmentName(path) === name);
+  if (toCome !== undefined) return `${name}: not available yet in this version; expected it to be absent`;
+  return `${name}: unknown variable${nearest(
+    name,
+    settings.map((setting) => setting.env),
+  )}`;
+}
+
+function unknownKey(path: string, origin: Origin | undefined): string {
+  const where = origin === undefined ? path : `${path} (${origin})`;
+  if (settingsToCome.some((other) => other === path || other.startsWith(`${path}.`))) {
+    return `${where}: not available yet in this version; expected it to be absent`;
+  }
+  return `${where}: unknown key${nearest(
+    path,
+    settings.map((setting) => setting.path),
+  )}`;
+}
+
+function isPath(setting: Setting): boolean {
+  return setting.path === 'dataDir' || setting.path.endsWith('File');
+}
+
+/** What came, so that a person recognises it; short, on one line. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function isOurselves(endpoint: string, host: string, port: number): boolean {
+  const url = new URL(endpoint);
+  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  return url.port === String(port) && (hostname === host || isLoopback(hostname));
+}
+
+function at(tree: unknown, path: string): unknown {
+  let node = tree;
+  for (const key of path.split('.')) {
+    if (typeof node !== 'object' || node === null || !Object.hasOwn(node, key)) return undefined;
+    node = (node as Tree)[key];
+  }
+  return node;
+}
+
+/** Sets a value; a parent that is not a map is left as it is, for the schema to complain about. */
+function put(tree: Tree, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop() ?? '';
+  let node = tree;
+  for (const key of keys) {
+    const child = node[key] ?? {};
+    if (typeof child !== 'object' || Array.isArray(child)) return;
+    node[key] = child;
+    node = child as Tree;
+  }
+  node[last] = value;
+}

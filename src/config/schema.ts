@@ -1,0 +1,223 @@
+import { z } from 'zod';
+import { signals } from '../base/index.ts';
+import { logSizeBytesMin, portMax } from './limits.ts';
+import { readDurationMs, readSizeBytes } from './units.ts';
+import { checkHeaders, readGrpcEndpoint, readHeaderList, readSignalSet } from './values.ts';
+
+// The one schema. Defaults, environment variables, flags, the YAML file's keys, the JSON Schema and the reference in
+// docs/configuration.md all come from here. A setting's names follow from its place: `otlp.grpcPort` in the file is
+// WATCHINGCAT_OTLP_GRPC_PORT in the environment and --otlp-grpc-port on the command line.
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+const scalar = z.union([z.string(), z.number()], { error: 'a text or a number' });
+const text = z.string({ error: 'a text' });
+
+/** A setting whose text must be understood; `expected` completes "expected …". */
+function read<In, Out>(input: z.ZodType<In, In>, expected: string, reader: (raw: In) => Out | undefined) {
+  return input.transform((raw, context): Out => {
+    const value = reader(raw);
+    if (value !== undefined) return value;
+    context.issues.push({ code: 'custom', message: expected, input: raw });
+    return z.NEVER;
+  });
+}
+
+const port = read(scalar, `a port from 0 to ${portMax} (0 = any free port)`, (raw) => {
+  const value = /^\d{1,5}$/.test(String(raw)) ? Number(raw) : Number.NaN;
+  return value <= portMax ? value : undefined;
+});
+const durationMs = read(text, 'a duration such as 7d, 12h or 30m', (raw) => readDurationMs(raw) || undefined);
+const sizeBytes = read(scalar, 'a size such as 4GiB, 512MiB or a number of bytes', (raw) => readSizeBytes(String(raw)));
+const logSizeBytes = read(scalar, `a size such as 4GiB, at least ${logSizeBytesMin / 2 ** 20}MiB`, (raw) => {
+  const bytes = readSizeBytes(String(raw));
+  return bytes !== undefined && bytes >= logSizeBytesMin ? bytes : undefined;
+});
+const word = read(scalar, 'a text without control characters, up to 255 characters', (raw) =>
+  /^[^\p{Cc}]{1,255}$/u.test(String(raw)) ? String(raw) : undefined,
+);
+const host = read(text, 'an IP address or a host name to listen on, without a port', (raw) =>
+  /^[A-Za-z0-9._-]{1,253}$/.test(raw) || /^[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?$/.test(raw) ? raw : undefined,
+);
+const path = read(text, 'the path of a file or folder', (raw) => (raw !== '' && !raw.includes('\0') ? raw : undefined));
+const grpcEndpoint = read(text, 'a URL such as http://collector:4317 or https://collector:4317', readGrpcEndpoint);
+const headers = read(
+  z.union([z.string(), z.record(z.string(), z.string())], { error: 'name=value,name=value or a map of texts' }),
+  'name=value,name=value (values percent-encoded), names as HTTP/2 has them, in lower case',
+  (raw) => (typeof raw === 'string' ? readHeaderList(raw) : checkHeaders(Object.entries(raw))),
+);
+const signalSet = read(
+  z.union([z.string(), z.boolean(), z.array(z.string())], { error: `some of ${signals.join(', ')}, or off` }),
+  `some of ${signals.join(', ')}, separated by commas, or off`,
+  readSignalSet,
+);
+const store = read(text, 'embedded', (raw) => (raw === 'embedded' ? raw : undefined));
+const logLevel = read(text, `one of ${logLevels.join(', ')}`, (raw) => logLevels.find((level) => level === raw));
+
+/** The settings as they are written: keys of the YAML file, in the order in which the documents show them. */
+export const configSchema = z.strictObject({
+  host: host
+    .prefault('127.0.0.1')
+    .describe(
+      'Address that all three listeners bind. On an address that other machines reach, everybody there can read and write: there is no authentication yet.',
+    ),
+  otlp: group({
+    grpcPort: port
+      .prefault(4317)
+      .describe('Port of OTLP over gRPC; 0 = any free port. The chosen ones are on the first screen and in `/health`.'),
+    httpPort: port.prefault(4318).describe('Port of OTLP over HTTP; 0 = any free port.'),
+  }),
+  http: group({
+    port: port.prefault(8090).describe('Port of the REST API; 0 = any free port.'),
+  }),
+  dataDir: path
+    .prefault('./data')
+    .describe(
+      'Folder of the write-ahead log, the embedded store and the cursors. Relative to the working directory; in the file, to the file.',
+    ),
+  wal: group({
+    maxBytes: logSizeBytes
+      .prefault('4GiB')
+      .describe(
+        'Bound of the write-ahead log, for each signal. At the bound the receivers answer that a client shall come again later; nothing that was acknowledged is dropped. Never above 90 % of the disk.',
+      ),
+  }),
+  retention: group({
+    traces: durationMs.prefault('7d').describe('How long the embedded store keeps spans.'),
+    metrics: durationMs.prefault('15d').describe('How long the embedded store keeps data points.'),
+    logs: durationMs.prefault('7d').describe('How long the embedded store keeps log records.'),
+  }),
+  deadLetters: group({
+    maxBytes: sizeBytes
+      .prefault('1GiB')
+      .describe(
+        'Bound of the records that a destination refused for good. Past it `/health` is degraded, and further ones are counted, named in the log and gone.',
+      ),
+  }),
+  embedded: signalSet
+    .optional()
+    .meta({
+      description:
+        'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
+      defaultText: 'all signals',
+    }),
+  forward: group({
+    otlpEndpoint: grpcEndpoint
+      .optional()
+      .describe(
+        'OTLP gRPC endpoint that gets a copy of all three signals: `http://` without, `https://` with TLS; port 4317 where none is given.',
+      ),
+    otlpHeaders: headers
+      .optional()
+      .meta({
+        writeOnly: true,
+        description:
+          'Headers of the forwarded requests: `name=value,name=value`, values percent-encoded as in OTEL_EXPORTER_OTLP_HEADERS; in the file also a map.',
+      }),
+    otlpHeadersFile: path
+      .optional()
+      .describe(
+        'File that holds `forward.otlpHeaders`, for secrets that are mounted: the same form, one or more to a line.',
+      ),
+  }),
+  read: group({
+    traces: store
+      .optional()
+      .meta({
+        description: 'Store that answers for traces: `embedded`.',
+        defaultText: 'embedded where it keeps traces',
+      }),
+    metrics: store
+      .optional()
+      .meta({
+        description: 'Store that answers for metrics: `embedded`.',
+        defaultText: 'embedded where it keeps metrics',
+      }),
+    logs: store
+      .optional()
+      .meta({ description: 'Store that answers for logs: `embedded`.', defaultText: 'embedded where it keeps logs' }),
+  }),
+  cluster: group({
+    name: word
+      .optional()
+      .describe('`cluster.name` and `k8s.cluster.name` of every resource whose sender did not set it.'),
+  }),
+  cloud: group({
+    region: word.optional().describe('`cloud.region` of every resource whose sender did not set it.'),
+  }),
+  environment: word
+    .optional()
+    .describe('`environment` and `deployment.environment.name` of every resource whose sender did not set it.'),
+  log: group({
+    level: logLevel.prefault('info').describe(`Level of WatchingCat's own log: ${logLevels.join(', ')}.`),
+  }),
+});
+export type Settings = z.output<typeof configSchema>;
+
+/** Names that are reserved for what this version cannot do yet. Setting one is an error, not a silence. */
+export const settingsToCome: readonly string[] = [
+  'jaeger.otlpEndpoint',
+  'jaeger.queryEndpoint',
+  'prometheus.remoteWriteUrl',
+  'prometheus.queryUrl',
+  'elasticsearch.url',
+  'elasticsearch.username',
+  'elasticsearch.password',
+  'elasticsearch.apiKey',
+  'k8sEnrichment',
+  'apiKeysFile',
+  'oidcIssuer',
+  'tls.certFile',
+  'tls.keyFile',
+  'tls.clientCaFile',
+];
+
+/** One setting with all its names. */
+export interface Setting {
+  /** Key path in the YAML file, such as `otlp.grpcPort`. */
+  readonly path: string;
+  readonly env: string;
+  /** `--otlp-grpc-port`; undefined for secrets. */
+  readonly flag: string | undefined;
+  readonly description: string;
+  readonly secret: boolean;
+  /** As it would be written; undefined where there is none. */
+  readonly defaultText: string | undefined;
+}
+
+/** Every setting, in schema order. */
+export const settings: readonly Setting[] = leaves(configSchema, []);
+
+/** WATCHINGCAT_OTLP_GRPC_PORT for `otlp.grpcPort`. */
+export function environmentName(path: string): string {
+  const words = path.replaceAll('.', '_').replace(/([a-z0-9])([A-Z])/g, '$1_$2');
+  return `WATCHINGCAT_${words.toUpperCase()}`;
+}
+
+function leaves(schema: z.ZodType, at: readonly string[]): Setting[] {
+  const inner = schema instanceof z.ZodPrefault ? schema.unwrap() : schema;
+  if (inner instanceof z.ZodObject) {
+    return Object.entries<z.ZodType>(inner.shape).flatMap(([key, member]) => leaves(member, [...at, key]));
+  }
+  const path = at.join('.');
+  const env = environmentName(path);
+  const { description = '', writeOnly = false, defaultText } = schema.meta() ?? {};
+  const prefault = schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
+  return [
+    {
+      path,
+      env,
+      flag: writeOnly ? undefined : `--${env.slice('WATCHINGCAT_'.length).toLowerCase().replaceAll('_', '-')}`,
+      description,
+      secret: writeOnly === true,
+      defaultText:
+        typeof defaultText === 'string' ? defaultText : prefault === undefined ? undefined : String(prefault),
+    },
+  ];
+}
+
+function group<Shape extends z.ZodRawShape>(shape: Shape) {
+  // The members have defaults of their own; the cast says so to the compiler, which cannot see it for any Shape.
+  return z.strictObject(shape, undefined).prefault({} as z.input<z.ZodObject<Shape, z.core.$strict>>);
+}
