@@ -1,0 +1,10 @@
+export { decodeCursor, encodeCursor } from './cursor.ts';
+export { durationNanos } from './duration.ts';
+export { parseField, printField } from './field.ts';
+export type { GateLimits } from './gate.ts';
+export { limitDefault, limitMax, queryCharsMax } from './limits.ts';
+export { parseQuery } from './parse.ts';
+export { printQuery } from './print.ts';
+export { createQueries, type Queries } from './queries.ts';
+export type { Service } from './services.ts';
+export { formatTime, parseDuration, parseRange, parseTime } from './time.ts';

@@ -1,0 +1,37 @@
+import type { Filter } from '../stores/filter.ts';
+import { printField } from './field.ts';
+import { printLiteral } from './literal.ts';
+import { plain } from './scan.ts';
+
+/**
+ * Writes a filter in the query language; `parseQuery` reads the same filter back.
+ * @param filter  As `parseQuery` gives it: `all` only at the top, `and` and `or` of at least two.
+ */
+export function printQuery(filter: Filter): string {
+  switch (filter.kind) {
+    case 'all':
+      return '';
+    case 'and':
+    case 'or':
+      return filter.of
+        .map((part) => (part.kind === 'or' || part.kind === 'and' ? `(${printQuery(part)})` : printQuery(part)))
+        .join(filter.kind === 'and' ? ' AND ' : ' OR ');
+    case 'not':
+      return filter.of.kind === 'and' || filter.of.kind === 'or'
+        ? `NOT (${printQuery(filter.of)})`
+        : `NOT ${printQuery(filter.of)}`;
+    case 'text':
+      return plain(filter.text) && !reserved.test(filter.text) ? filter.text : JSON.stringify(filter.text);
+    case 'compare':
+      return `${printField(filter.field)}${filter.op}${printLiteral(filter.value)}`;
+    case 'in':
+      return `${printField(filter.field)} in (${filter.values.map(printLiteral).join(', ')})`;
+    case 'regex':
+      return `${printField(filter.field)}~"${filter.pattern.replaceAll(/\\.|"/gsu, (part) => (part === '"' ? '\\"' : part))}"`;
+    case 'exists':
+      return `${printField(filter.field)}:*`;
+  }
+}
+
+/** Words that would be read as something else; `in` only before a parenthesis, but a reader should not have to know. */
+const reserved = /^(AND|OR|NOT|in|IN)$/;

@@ -1,0 +1,187 @@
+import { Fault, type Signal } from '../base/index.ts';
+import type {
+  FieldSummary,
+  FieldValue,
+  LogHistogram,
+  LogReader,
+  LogRow,
+  LogSearch,
+  MetricReader,
+  MetricSummary,
+  OperationSummary,
+  Page,
+  Readers,
+  TimeRange,
+  TraceReader,
+  TraceSearch,
+  TraceSummary,
+} from '../stores/contract.ts';
+import type { Field, Filter } from '../stores/filter.ts';
+import { printField } from './field.ts';
+import { createGate, type GateLimits } from './gate.ts';
+import { histogramInterval } from './histogram.ts';
+import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, traceLogsMarginNanos } from './limits.ts';
+import { compare, type Service, services } from './services.ts';
+import { traceWindow } from './trace.ts';
+
+/** Logs of a trace: as a log search, but the range may be left to the trace's own time. */
+export interface TraceLogsSearch extends Omit<LogSearch, 'range' | 'filter'> {
+  readonly traceId: string;
+  readonly range: TimeRange | undefined;
+}
+
+/** Log rows with the range in which they were looked for. */
+export interface TraceLogs extends Page<LogRow> {
+  readonly range: TimeRange;
+}
+
+/**
+ * Questions over whatever stores answer. Each call is bounded in time and number, and stops when `cancel` fires.
+ * Throws Fault: `notConfigured` where no store answers the signal, `tooSlow`, `unavailable`, and what the store throws.
+ */
+export interface Queries {
+  services(range: TimeRange, cancel: AbortSignal): Promise<Page<Service>>;
+  operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<readonly OperationSummary[]>;
+  traces(search: TraceSearch, cancel: AbortSignal): Promise<Page<TraceSummary>>;
+  /** TracesData in protobuf. @throws Fault `notFound`. */
+  trace(traceId: string, cancel: AbortSignal): Promise<Uint8Array>;
+  traceLogs(search: TraceLogsSearch, nowUnixNano: bigint, cancel: AbortSignal): Promise<TraceLogs>;
+  logs(search: LogSearch, cancel: AbortSignal): Promise<Page<LogRow>>;
+  /** @param search `intervalNanos` undefined: a round one that gives about 60 buckets. */
+  logHistogram(
+    search: { range: TimeRange; filter: Filter; intervalNanos: bigint | undefined },
+    cancel: AbortSignal,
+  ): Promise<LogHistogram>;
+  /** The most frequent first. */
+  logFields(
+    search: { range: TimeRange; filter: Filter; limit: number },
+    cancel: AbortSignal,
+  ): Promise<Page<FieldSummary>>;
+  logFieldValues(
+    search: { field: Field; range: TimeRange; filter: Filter; limit: number },
+    cancel: AbortSignal,
+  ): Promise<Page<FieldValue>>;
+  metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
+}
+
+export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {
+  const gate = createGate({
+    atOnceMax: queriesAtOnceMax,
+    waitingMax: queriesWaitingMax,
+    budgetMs: queryBudgetMs,
+    ...limits,
+  });
+
+  return {
+    services: (range, cancel) => gate.run(cancel, (stop) => services(readers, range, stop)),
+
+    operations: (service, range, cancel) => {
+      const reader = traceReader(readers);
+      return gate.run(cancel, async (stop) =>
+        (await reader.operations(service, range, stop)).toSorted((a, b) => compare(a.name, b.name) || a.kind - b.kind),
+      );
+    },
+
+    traces: (search, cancel) => {
+      const reader = traceReader(readers);
+      return gate.run(cancel, (stop) => reader.search(search, stop));
+    },
+
+    trace: (traceId, cancel) => {
+      const reader = traceReader(readers);
+      return gate.run(cancel, async (stop) => {
+        const trace = await reader.trace(traceId, stop);
+        if (trace === undefined)
+          throw new Fault('notFound', 'no span of this trace is known', { parameter: 'traceId' });
+        return trace;
+      });
+    },
+
+    traceLogs: ({ traceId, range, ...page }, nowUnixNano, cancel) => {
+      const reader = logReader(readers);
+      const filter: Filter = {
+        kind: 'compare',
+        field: { scope: 'intrinsic', name: 'trace_id' },
+        op: '=',
+        value: { text: traceId, number: undefined, durationNanos: undefined },
+      };
+      return gate.run(cancel, async (stop) => {
+        const searched = range ?? (await logsRange(readers.traces, traceId, nowUnixNano, stop));
+        return { ...(await reader.search({ ...page, filter, range: searched }, stop)), range: searched };
+      });
+    },
+
+    logs: (search, cancel) => {
+      const reader = logReader(readers);
+      return gate.run(cancel, (stop) => reader.search(search, stop));
+    },
+
+    logHistogram: ({ intervalNanos, ...search }, cancel) => {
+      const reader = logReader(readers);
+      const interval = histogramInterval(search.range, intervalNanos);
+      return gate.run(cancel, (stop) => reader.histogram({ ...search, intervalNanos: interval }, stop));
+    },
+
+    logFields: (search, cancel) => {
+      const reader = logReader(readers);
+      return gate.run(cancel, async (stop) => {
+        const page = await reader.fields(search, stop);
+        return { ...page, items: page.items.toSorted((a, b) => b.count - a.count || compare(a.name, b.name)) };
+      });
+    },
+
+    logFieldValues: ({ field, ...search }, cancel) => {
+      const reader = logReader(readers);
+      return gate.run(cancel, async (stop) => {
+        const page = await reader.fieldValues({ ...search, field: printField(field) }, stop);
+        const items = page.items.toSorted((a, b) => b.count - a.count || compare(text(a), text(b)));
+        return { ...page, items };
+      });
+    },
+
+    metrics: (search, cancel) => {
+      const reader = metricReader(readers);
+      return gate.run(cancel, async (stop) => {
+        const page = await reader.metrics(search, stop);
+        return { ...page, items: page.items.toSorted((a, b) => compare(a.name, b.name)) };
+      });
+    },
+  };
+}
+
+/** The time of the trace with a margin; all time up to now where its spans are not known, so that logs alone are found. */
+async function logsRange(
+  reader: TraceReader | undefined,
+  traceId: string,
+  nowUnixNano: bigint,
+  cancel: AbortSignal,
+): Promise<TimeRange> {
+  const trace = await reader?.trace(traceId, cancel);
+  const window = trace === undefined ? undefined : traceWindow(trace);
+  if (window === undefined) return { startUnixNano: 0n, endUnixNano: nowUnixNano + traceLogsMarginNanos };
+  const start = window.startUnixNano - traceLogsMarginNanos;
+  return { startUnixNano: start < 0n ? 0n : start, endUnixNano: window.endUnixNano + traceLogsMarginNanos };
+}
+
+function traceReader(readers: Readers): TraceReader {
+  return readers.traces ?? absent('traces', 'WATCHINGCAT_JAEGER_QUERY_ENDPOINT');
+}
+
+function logReader(readers: Readers): LogReader {
+  return readers.logs ?? absent('logs', 'WATCHINGCAT_ELASTICSEARCH_URL');
+}
+
+function metricReader(readers: Readers): MetricReader {
+  return readers.metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');
+}
+
+function absent(signal: Signal, external: string): never {
+  throw new Fault(
+    'notConfigured',
+    `no store answers ${signal}: set WATCHINGCAT_EMBEDDED to a list with ${signal} in it, or ${external}`,
+  );
+}
+
+function text({ value }: FieldValue): string {
+  return JSON.stringify(value);
+}
