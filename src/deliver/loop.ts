@@ -1,0 +1,481 @@
+import { type Batch, type Clock, type Frame, type Signal, systemClock } from '../base/index.ts';
+import type { Destination, Refusal, WriteResult } from '../stores/contract.ts';
+import type { LogReader } from '../wal/contract.ts';
+import { type DeadLetterSink, planLetters } from './dead-letter.ts';
+import { learnedBatches, learnedBytesMin, readBytesMin } from './limits.ts';
+import { bisect, planBackoff, planBatches } from './plan.ts';
+
+// Carries the frames of one log to one destination: the only file of this room that waits.
+//
+// - Order: batches are cut and started in log order; with `inFlightMax` 1 they are also written in it.
+// - The place in the log moves over a contiguous prefix of settled batches only, so a restart repeats at most those that
+//   were under way.
+// - Whatever can be retried is retried for ever. After a failure one attempt at a time is made; each round of failures
+//   doubles the wait.
+// - Bounded: one read of the log, and `inFlightMax` batches, are in memory.
+
+/** Which frames are on disk. A `Log` is one; elsewhere than in the log's process it is fed by messages. */
+export interface DurableFeed {
+  readonly durableSeq: number;
+  /** Calls back after `durableSeq` has grown. */
+  onDurable(listener: (seq: number) => void): void;
+}
+
+/** Told what happens, for metrics and the log. Called often: must be cheap, must not throw. */
+export interface DeliveryObserver {
+  /** The destination has them. */
+  sent(signal: Signal, records: number, sizeBytes: number): void;
+  /** An attempt failed and will be repeated. `thrown` is set where the destination did not answer but threw: a bug. */
+  failed(signal: Signal, records: number, reason: string, thrown?: unknown): void;
+  /** Never to be stored there. They are dead letters, except where the destination told no more than their count. */
+  refused(signal: Signal, records: number, reason: string): void;
+  /** Frames that damage had made unreadable were passed over. */
+  skipped(signal: Signal, frames: number): void;
+}
+
+export interface LoopOptions {
+  readonly signal: Signal;
+  readonly destination: Destination;
+  readonly reader: LogReader;
+  readonly feed: DurableFeed;
+  /** Reading starts after this sequence number. */
+  readonly from: number;
+  /** All frames through `seq` are settled. */
+  readonly onSettled: (seq: number) => void;
+  readonly deadLetters: DeadLetterSink;
+  readonly observer: DeliveryObserver;
+  readonly clock?: Clock;
+  /** In [0, 1), for the jitter. */
+  readonly random?: () => number;
+}
+
+export interface LoopStats {
+  readonly state: 'idle' | 'delivering' | 'retrying' | 'stopped';
+  readonly settledSeq: number;
+  /** Age of the oldest frame that is not settled; 0 where there is none. */
+  readonly lagSeconds: number;
+  readonly pendingFrames: number;
+  /** Estimated from the mean size of the frames read so far, where they have not been read yet. */
+  readonly pendingRecords: number;
+  readonly pendingBytes: number;
+  readonly batchesInFlight: number;
+  /** Attempts in a row that failed; 0 after a success. */
+  readonly failures: number;
+  /** Why the last attempt failed; undefined after a success. */
+  readonly lastError: string | undefined;
+  /** Wall clock; when the present row of failures began. */
+  readonly failingSinceUnixMs: number | undefined;
+}
+
+/** A batch on its way. `parts`: what is not settled of it, in order; empty when all is. */
+interface Flight {
+  readonly throughSeq: number;
+  readonly parts: Frame[][];
+  waiting: boolean;
+  /** Refused as a whole at least once; and to the last frame; the largest part that was taken. */
+  split: boolean;
+  refused: boolean;
+  largestBytes: number;
+}
+
+export class DeliveryLoop {
+  readonly #options: LoopOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #flights: Flight[] = [];
+  readonly #abort = new AbortController();
+  #changed = Promise.withResolvers<void>();
+  /** Through here the log has been read. */
+  #readSeq: number;
+  #settledSeq: number;
+  /** Full batches that have been read and not started, then the frames that do not make a full one yet. */
+  #ready: Frame[][] = [];
+  #rest: Frame[] = [];
+  /** Monotonic; when the oldest frame that belongs to no batch yet was noticed. */
+  #lingerFromMs: number | undefined;
+  #meanBytes = 0;
+  #meanRecords = 0;
+  /** How many attempts may be under way: halved by a failure, one more after each success. */
+  #window: number;
+  #attempts = 0;
+  #failures = 0;
+  /** Attempts that started before the last failure do not make the wait longer. */
+  #round = 0;
+  #holdUntilMs = 0;
+  #lastError: string | undefined;
+  #failingSinceUnixMs: number | undefined;
+  #batchBytesMax: number;
+  #batchesSinceSplit = 0;
+  #state: 'running' | 'stopping' | 'stopped' = 'running';
+  readonly #pumping: Promise<void>;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#readSeq = options.from;
+    this.#settledSeq = options.from;
+    this.#window = options.destination.limits.inFlightMax;
+    this.#batchBytesMax = options.destination.limits.batchBytesMax;
+    options.feed.onDurable(() => this.#notify());
+    this.#pumping = this.#pump();
+  }
+
+  stats(): LoopStats {
+    const unread = Math.max(0, this.#options.feed.durableSeq - this.#readSeq);
+    const held = [...this.#flights.flatMap((flight) => flight.parts.flat()), ...this.#ready.flat(), ...this.#rest];
+    const oldest = held[0];
+    return {
+      state: this.#statsState(unread > 0 || held.length > 0),
+      settledSeq: this.#settledSeq,
+      lagSeconds: oldest === undefined ? 0 : ageSeconds(oldest, this.#clock),
+      pendingFrames: held.length + unread,
+      pendingRecords: recordsOf(held) + Math.round(unread * this.#meanRecords),
+      pendingBytes: bytesOf(held) + Math.round(unread * this.#meanBytes),
+      batchesInFlight: this.#attempts,
+      failures: this.#failures,
+      lastError: this.#lastError,
+      failingSinceUnixMs: this.#failingSinceUnixMs,
+    };
+  }
+
+  #statsState(pending: boolean): LoopStats['state'] {
+    if (this.#state !== 'running') return 'stopped';
+    if (this.#failures > 0) return 'retrying';
+    return pending ? 'delivering' : 'idle';
+  }
+
+  /**
+   * Starts nothing new, waits for the attempts that are under way up to the deadline, then cancels them. What is not
+   * settled then stays in the log. May be called twice.
+   */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.#state === 'running') this.#state = 'stopping';
+    this.#notify();
+    const endMs = this.#clock.monotonicMs() + deadlineMs;
+    while (this.#attempts > 0 && this.#clock.monotonicMs() < endMs) {
+      await this.#change(endMs - this.#clock.monotonicMs());
+    }
+    this.#state = 'stopped';
+    this.#abort.abort();
+    this.#notify();
+    await this.#pumping;
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#state === 'running') {
+      if (this.#flights.length >= this.#window) {
+        await this.#change();
+        continue;
+      }
+      const batch = this.#ready.shift();
+      if (batch !== undefined) {
+        this.#launch(batch);
+        continue;
+      }
+      const unread = this.#options.feed.durableSeq - this.#readSeq;
+      if (unread <= 0 && this.#rest.length === 0) {
+        this.#lingerFromMs = undefined;
+        await this.#change();
+        continue;
+      }
+      this.#lingerFromMs ??= this.#clock.monotonicMs();
+      const lingerMs = this.#lingerFromMs + this.#options.destination.limits.lingerMs - this.#clock.monotonicMs();
+      if (unread > 0 && (lingerMs <= 0 || this.#wouldFill(unread))) await this.#read();
+      else if (lingerMs <= 0) this.#launch(this.#rest.splice(0));
+      else await this.#change(lingerMs);
+    }
+  }
+
+  /** Whether a batch would be full with what is on disk, by the mean size so far. Reading little by little costs a file operation a frame. */
+  #wouldFill(unread: number): boolean {
+    const bytes = bytesOf(this.#rest) + unread * this.#meanBytes;
+    const records = recordsOf(this.#rest) + unread * this.#meanRecords;
+    return bytes >= this.#batchBytesMax || records >= this.#options.destination.limits.batchRecordsMax;
+  }
+
+  async #read(): Promise<void> {
+    const { reader, feed, observer, signal, destination } = this.#options;
+    const after = this.#readSeq;
+    const through = feed.durableSeq;
+    let found: Awaited<ReturnType<LogReader['read']>>;
+    try {
+      found = await reader.read(after, through, {
+        bytesMax: Math.max(readBytesMin, this.#batchBytesMax),
+        recordsMax: Math.max(100_000, destination.limits.batchRecordsMax),
+      });
+    } catch (thrown) {
+      this.#fail(this.#round, 'the log could not be read', undefined);
+      observer.failed(signal, 0, 'the log could not be read', thrown);
+      await this.#hold();
+      return;
+    }
+    const first = found.frames[0];
+    const last = found.frames.at(-1);
+    if (first === undefined || last === undefined) {
+      if (found.skippedThrough <= after) {
+        // The owner says that there is something, the files do not show it yet: look again, not at once.
+        await this.#change(50);
+        return;
+      }
+      observer.skipped(signal, found.skippedThrough - after);
+      this.#readSeq = found.skippedThrough;
+      if (this.#rest.length > 0) this.#launch(this.#rest.splice(0));
+      this.#flights.push(newFlight(found.skippedThrough, []));
+      this.#land();
+      return;
+    }
+    const lost = last.seq - after - found.frames.length;
+    if (lost > 0) observer.skipped(signal, lost);
+    this.#readSeq = last.seq;
+    const weight = this.#meanBytes === 0 ? 1 : 0.2;
+    this.#meanBytes += weight * (bytesOf(found.frames) / found.frames.length - this.#meanBytes);
+    this.#meanRecords += weight * (recordsOf(found.frames) / found.frames.length - this.#meanRecords);
+    const batches = planBatches([...this.#rest, ...found.frames], {
+      bytesMax: this.#batchBytesMax,
+      recordsMax: destination.limits.batchRecordsMax,
+    });
+    // The last one waits for more, unless its time is up: then the pump starts it as it is.
+    this.#rest = batches.pop() ?? [];
+    this.#ready = batches;
+  }
+
+  #launch(frames: Frame[]): void {
+    const last = frames.at(-1);
+    if (last === undefined) return;
+    if (this.#rest.length === 0 && this.#ready.length === 0) this.#lingerFromMs = undefined;
+    const flight = newFlight(last.seq, [frames]);
+    this.#flights.push(flight);
+    void this.#fly(flight);
+  }
+
+  /** Writes one batch until nothing is left of it. Never rejects. */
+  async #fly(flight: Flight): Promise<void> {
+    while (await this.#admitted(flight)) {
+      try {
+        await this.#step(flight);
+      } finally {
+        // Only now: `stop` waits for what an attempt leads to, not just for its answer.
+        this.#attempts--;
+        this.#notify();
+      }
+      if (flight.parts.length === 0) return;
+    }
+  }
+
+  /** One attempt at the first part of a batch, and what its answer means. */
+  async #step(flight: Flight): Promise<void> {
+    const part = flight.parts[0] ?? [];
+    const result = await this.#attempt(part);
+    if (this.#state === 'stopped') return;
+    switch (result.kind) {
+      case 'settled':
+        if (!(await this.#refuse(part, result.refused))) return;
+        flight.parts.shift();
+        flight.largestBytes = Math.max(flight.largestBytes, bytesOf(part));
+        break;
+      case 'retry': {
+        if (!(await this.#refuse(part, result.refused))) return;
+        const left = stillPending(part, result.pending);
+        flight.parts.splice(0, 1, ...(left.length === 0 ? [] : [left]));
+        break;
+      }
+      case 'split': {
+        flight.split = true;
+        if (part.length > 1) {
+          flight.parts.splice(0, 1, ...bisect(part));
+          break;
+        }
+        flight.refused = true;
+        if (
+          !(await this.#refuse(part, [{ frame: 0, record: undefined, count: recordsOf(part), reason: result.reason }]))
+        )
+          return;
+        flight.parts.shift();
+        break;
+      }
+    }
+    if (flight.parts.length > 0) return;
+    this.#learn(flight.split && !flight.refused ? flight.largestBytes : undefined);
+    this.#land();
+  }
+
+  /** One call of the destination. Counts, and plans the wait after a failure. */
+  async #attempt(part: Frame[]): Promise<WriteResult> {
+    const { destination, reader, signal, observer } = this.#options;
+    const records = recordsOf(part);
+    const sizeBytes = bytesOf(part);
+    const batch: Batch = { signal, logId: reader.logId, frames: part, records, sizeBytes };
+    const round = this.#round;
+    let result: WriteResult;
+    let thrown: unknown;
+    try {
+      result = await destination.write(batch, this.#abort.signal);
+    } catch (caught) {
+      thrown = caught;
+      result = { kind: 'retry', pending: 'all', refused: [], afterMs: undefined, reason: 'internal error' };
+    }
+    if (this.#state === 'stopped') return result;
+    if (result.kind === 'retry') {
+      const left = stillPending(part, result.pending);
+      const leftRecords = recordsOf(left);
+      const refusedRecords = countOf(result.refused);
+      if (left.length < part.length) {
+        const leftBytes = bytesOf(left);
+        observer.sent(signal, Math.max(0, records - leftRecords - refusedRecords), sizeBytes - leftBytes);
+      }
+      observer.failed(signal, leftRecords, result.reason, thrown);
+      this.#fail(round, result.reason, result.afterMs);
+    } else {
+      if (result.kind === 'settled') {
+        observer.sent(signal, Math.max(0, records - countOf(result.refused)), sizeBytes);
+      }
+      this.#succeed();
+    }
+    return result;
+  }
+
+  #fail(round: number, reason: string, afterMs: number | undefined): void {
+    this.#lastError = reason;
+    this.#failingSinceUnixMs ??= this.#clock.nowMs();
+    if (round === this.#round) {
+      this.#round++;
+      this.#failures++;
+      this.#window = Math.max(1, this.#window >> 1);
+    }
+    const waitMs = planBackoff(this.#failures, afterMs, this.#random());
+    this.#holdUntilMs = Math.max(this.#holdUntilMs, this.#clock.monotonicMs() + waitMs);
+  }
+
+  #succeed(): void {
+    this.#failures = 0;
+    this.#holdUntilMs = 0;
+    this.#lastError = undefined;
+    this.#failingSinceUnixMs = undefined;
+    this.#window = Math.min(this.#options.destination.limits.inFlightMax, this.#window + 1);
+  }
+
+  /** Waits for a place among the attempts, older batches first. False: stopping. */
+  async #admitted(flight: Flight): Promise<boolean> {
+    flight.waiting = true;
+    while (this.#state === 'running') {
+      const holdMs = this.#holdUntilMs - this.#clock.monotonicMs();
+      const first = this.#flights.find((each) => each.waiting) === flight;
+      if (holdMs <= 0 && first && this.#attempts < this.#window) {
+        flight.waiting = false;
+        this.#attempts++;
+        this.#notify();
+        return true;
+      }
+      await this.#change(holdMs > 0 ? holdMs : undefined);
+    }
+    return false;
+  }
+
+  /** Hands refused records to the dead letters, however long that takes. False: stopping before it was done. */
+  async #refuse(part: readonly Frame[], refusals: readonly Refusal[]): Promise<boolean> {
+    if (refusals.length === 0) return true;
+    const { deadLetters, destination, signal, observer, reader } = this.#options;
+    for (const letter of planLetters(refusals, part)) {
+      for (;;) {
+        try {
+          await deadLetters.add({ ...letter, destination: destination.name, signal, logId: reader.logId });
+          break;
+        } catch (thrown) {
+          observer.failed(signal, letter.frame.records, 'a dead letter could not be written', thrown);
+          this.#fail(this.#round, 'a dead letter could not be written', undefined);
+          if (!(await this.#hold())) return false;
+        }
+      }
+    }
+    for (const refusal of refusals) observer.refused(signal, refusal.count, refusal.reason);
+    return this.#state !== 'stopped';
+  }
+
+  /**
+   * A split after which every frame was taken was about size: later batches are cut to what went through, and after a
+   * while larger again, as the far side's limit may have been raised.
+   */
+  #learn(fittedBytes: number | undefined): void {
+    if (fittedBytes !== undefined) {
+      this.#batchBytesMax = Math.max(learnedBytesMin, fittedBytes);
+      this.#batchesSinceSplit = 0;
+    } else if (++this.#batchesSinceSplit >= learnedBatches) {
+      this.#batchBytesMax = Math.min(this.#options.destination.limits.batchBytesMax, this.#batchBytesMax * 2);
+      this.#batchesSinceSplit = 0;
+    }
+  }
+
+  /** Moves the place in the log over all that is settled without a gap. */
+  #land(): void {
+    let through: number | undefined;
+    for (let head = this.#flights[0]; head !== undefined && head.parts.length === 0; head = this.#flights[0]) {
+      through = head.throughSeq;
+      this.#flights.shift();
+    }
+    if (through !== undefined) {
+      this.#settledSeq = through;
+      this.#options.onSettled(through);
+    }
+    this.#notify();
+  }
+
+  /** Waits out the backoff. False: stopping. */
+  async #hold(): Promise<boolean> {
+    while (this.#state === 'running') {
+      const holdMs = this.#holdUntilMs - this.#clock.monotonicMs();
+      if (holdMs <= 0) return true;
+      await this.#change(holdMs);
+    }
+    return false;
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Resolves at the next change, or after so many milliseconds. */
+  async #change(ms?: number): Promise<void> {
+    const changed = this.#changed.promise;
+    if (ms === undefined) return changed;
+    let timer: NodeJS.Timeout | undefined;
+    const timeUp = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([changed, timeUp]);
+    clearTimeout(timer);
+  }
+}
+
+/** The frames to send again. Indexes that name no frame are a bug of the destination: then all of them. */
+function stillPending(part: Frame[], pending: readonly number[] | 'all'): Frame[] {
+  if (pending === 'all') return part;
+  const wanted = new Set(pending);
+  const left = part.filter((_, index) => wanted.has(index));
+  return left.length === wanted.size ? left : part;
+}
+
+function ageSeconds(frame: Frame, clock: Clock): number {
+  return Math.max(0, Number(clock.nowUnixNano() - frame.receivedUnixNano) / 1e9);
+}
+
+function newFlight(throughSeq: number, parts: Frame[][]): Flight {
+  return { throughSeq, parts, waiting: false, split: false, refused: false, largestBytes: 0 };
+}
+
+function recordsOf(frames: readonly Frame[]): number {
+  let records = 0;
+  for (const frame of frames) records += frame.records;
+  return records;
+}
+
+function bytesOf(frames: readonly Frame[]): number {
+  let bytes = 0;
+  for (const frame of frames) bytes += frame.body.byteLength;
+  return bytes;
+}
+
+function countOf(refusals: readonly Refusal[]): number {
+  return refusals.reduce((count, refusal) => count + refusal.count, 0);
+}
