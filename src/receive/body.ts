@@ -1,0 +1,50 @@
+/** Pieces of a body as they come from the socket, joined once. Peers choose the size of the pieces, so tiny ones are merged on the way. */
+export class BodyPieces {
+  #pieces: Buffer[] = [];
+  #tiny = 0;
+  sizeBytes = 0;
+
+  push(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.sizeBytes += piece.length;
+    if (piece.length >= tinyBytes) this.#tiny = 0;
+    else if (++this.#tiny === tinyPiecesMax) {
+      // A peer that sends a byte at a time would otherwise cost us a hundred bytes of object for each.
+      this.#pieces.push(Buffer.concat(this.#pieces.splice(-tinyPiecesMax)));
+      this.#tiny = 0;
+    }
+  }
+
+  /** The first bytes, joined if need be; fewer than `count` when fewer have come. */
+  head(count: number): Buffer {
+    const first = this.#pieces[0];
+    if (first !== undefined && first.length >= count) return first;
+    if (this.#pieces.length > 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0] ?? empty;
+  }
+
+  /** All bytes from `start` on; the pieces are given up. */
+  take(start: number): Buffer {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    const size = this.sizeBytes - start;
+    if (pieces.length === 1) return (pieces[0] as Buffer).subarray(start);
+    const body = Buffer.allocUnsafeSlow(size); // not from the pool: a worker may take it over
+    let at = 0;
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i] as Buffer;
+      const from = i === 0 ? start : 0;
+      body.set(from === 0 ? piece : piece.subarray(from), at);
+      at += piece.length - from;
+    }
+    return body;
+  }
+
+  clear(): void {
+    this.#pieces = [];
+  }
+}
+
+const empty = Buffer.alloc(0);
+const tinyBytes = 512;
+const tinyPiecesMax = 256;

@@ -1,0 +1,58 @@
+import type { FaultCode, Signal } from '../base/index.ts';
+import type { Sender } from './accept.ts';
+
+/** A door that is open. */
+export interface Listener {
+  /** The port that was bound, also where 0 was asked for. */
+  readonly port: number;
+  readonly address: string;
+  /** No new connections; clients are told to go elsewhere. What still arrives on connections that are open is served. */
+  stopAccepting(): void;
+  /**
+   * Stops accepting, answers what is under way, then closes. What is left after `graceMs` gets a retryable answer.
+   * May be called twice; resolves when no socket is left.
+   */
+  close(graceMs: number): Promise<void>;
+  stats(): ListenerStats;
+}
+
+export interface ListenerStats {
+  /** Open now. */
+  readonly connections: number;
+  /** Requests being received or processed now. */
+  readonly inFlight: number;
+  /** Since the start. */
+  readonly connectionsTotal: number;
+  /** Connections closed at once because `connectionsMax` were open. */
+  readonly connectionsRefusedTotal: number;
+  /** Connections that broke the protocol, were too slow or flooded us. */
+  readonly connectionsFailedTotal: number;
+}
+
+/** Hears of each export request that was answered or given up. For counters: must not throw, must be cheap. */
+export interface ReceiveObserver {
+  /**
+   * @param code          'ok' when all or a part was accepted, otherwise why the request was refused.
+   *                      'cancelled': the client went away before the answer.
+   * @param receivedBytes Size of the body as it came over the wire.
+   */
+  requestEnded(
+    signal: Signal,
+    protocol: Sender['protocol'],
+    code: FaultCode | 'ok' | 'cancelled',
+    receivedBytes: number,
+  ): void;
+}
+
+/** The part of pino that the receivers use. */
+export interface ReceiveLogger {
+  debug(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** '::ffff:10.0.0.1' → '10.0.0.1': one spelling for a peer, whether the socket is IPv6 or IPv4. */
+export function peerAddress(remoteAddress: string | undefined): string {
+  if (remoteAddress === undefined) return '';
+  return remoteAddress.startsWith('::ffff:') && remoteAddress.includes('.') ? remoteAddress.slice(7) : remoteAddress;
+}
