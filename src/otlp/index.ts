@@ -1,3 +1,6 @@
+export { defaultLimits, type Limits } from './limits.ts';
+export { encodeResourceAttribute, resourceHas, resourceText, spliceResources } from './resource.ts';
+export { type ResourceAt, type Walked, walk } from './walk.ts';
 export {
   Reader,
   readDouble,

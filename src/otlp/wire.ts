@@ -9,7 +9,7 @@ export const wireFixed64 = 1;
 export const wireBytes = 2;
 export const wireFixed32 = 5;
 
-const utf8 = new TextDecoder('utf-8');
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // a leading U+FEFF is part of the value
 const utf8Encoder = new TextEncoder();
 
 export function malformed(message: string, offset: number): Fault {

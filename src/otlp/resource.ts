@@ -1,0 +1,110 @@
+import type { ResourceAt, Walked } from './walk.ts';
+import { Reader, readString, varintSize, Writer, wireBytes } from './wire.ts';
+
+// Enrichment on the bytes: attributes are looked up where they lie, and added by changing two length prefixes.
+
+/** One `Resource.attributes` field with a string value: tag, length and KeyValue. Encode it once, not per request. */
+export function encodeResourceAttribute(key: string, value: string): Uint8Array {
+  const writer = new Writer();
+  const attribute = writer.begin(1);
+  writer.string(1, key);
+  const any = writer.begin(2);
+  writer.string(1, value);
+  writer.end(any);
+  writer.end(attribute);
+  return writer.finish();
+}
+
+/** Whether the sender set this attribute, whatever its value. @param encodedKey The key in UTF-8. */
+export function resourceHas(bytes: Uint8Array, at: ResourceAt, encodedKey: Uint8Array): boolean {
+  if (at.resourceStart < 0) return false;
+  const resource = new Reader(bytes, at.resourceStart, at.resourceEnd);
+  while (resource.next()) {
+    if (resource.field !== 1 || resource.wireType !== wireBytes) continue;
+    const attribute = resource.message();
+    let found = encodedKey.length === 0; // an empty key may be absent from the wire
+    while (attribute.next())
+      if (attribute.field === 1 && attribute.wireType === wireBytes)
+        found = equalBytes(bytes, attribute.valueStart, attribute.valueEnd, encodedKey);
+    if (found) return true;
+  }
+  return false;
+}
+
+/** The text of a string attribute; undefined where it is absent or no string. The first wins where a key occurs twice. */
+export function resourceText(bytes: Uint8Array, at: ResourceAt, key: string): string | undefined {
+  if (at.resourceStart < 0) return undefined;
+  const resource = new Reader(bytes, at.resourceStart, at.resourceEnd);
+  while (resource.next()) {
+    if (resource.field !== 1 || resource.wireType !== wireBytes) continue;
+    const attribute = resource.message();
+    let found = key === '';
+    let text: string | undefined;
+    while (attribute.next()) {
+      if (attribute.wireType !== wireBytes) continue;
+      if (attribute.field === 1) found = readString(bytes, attribute.valueStart, attribute.valueEnd) === key;
+      else if (attribute.field === 2) {
+        const value = attribute.message();
+        text = undefined; // the last member of the oneof counts
+        while (value.next()) text = value.field === 1 && value.wireType === wireBytes ? value.string() : undefined;
+      }
+    }
+    if (found) return text;
+  }
+  return undefined;
+}
+
+function equalBytes(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
+  if (end - start !== other.length) return false;
+  for (let index = 0; index < other.length; index++) if (bytes[start + index] !== other[index]) return false;
+  return true;
+}
+
+/**
+ * Appends attributes to resources. A Resource message is made where there is none.
+ * @param walked    What `walk` said of these very bytes.
+ * @param additions For each resource its new attributes, each as `encodeResourceAttribute` makes them.
+ * @returns         Pieces that together are the request; what did not change is a view into `bytes`.
+ */
+export function spliceResources(
+  bytes: Uint8Array,
+  walked: Walked,
+  additions: (resource: ResourceAt, index: number) => readonly Uint8Array[],
+): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let copiedTo = 0;
+  walked.resources.forEach((resource, index) => {
+    const added = additions(resource, index);
+    if (added.length === 0) return;
+    const addedBytes = added.reduce((sum, piece) => sum + piece.length, 0);
+    const hasResource = resource.resourceStart >= 0;
+    const sizeBefore = hasResource ? resource.resourceEnd - resource.resourceStart : 0;
+    const size = sizeBefore + addedBytes;
+    const resourceField = prefix(size);
+    const fieldBytesBefore = hasResource ? resource.resourceEnd - resource.resourceTagStart : 0;
+    const contentSize = resource.end - resource.contentStart - fieldBytesBefore + resourceField.length + size;
+    if (resource.start > copiedTo) pieces.push(bytes.subarray(copiedTo, resource.start));
+    pieces.push(prefix(contentSize));
+    if (hasResource) {
+      pieces.push(bytes.subarray(resource.contentStart, resource.resourceTagStart), resourceField);
+      pieces.push(bytes.subarray(resource.resourceStart, resource.resourceEnd), ...added);
+      copiedTo = resource.resourceEnd;
+    } else {
+      pieces.push(resourceField, ...added);
+      copiedTo = resource.contentStart;
+    }
+  });
+  if (copiedTo < bytes.length) pieces.push(bytes.subarray(copiedTo));
+  return pieces;
+}
+
+/** Tag and length of field 1, which both ResourceSpans in its request and Resource in ResourceSpans are. */
+function prefix(size: number): Uint8Array {
+  const bytes = new Uint8Array(1 + varintSize(size));
+  bytes[0] = 0x0a;
+  let rest = size;
+  let at = 1;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes[at++] = (rest % 128) | 0x80;
+  bytes[at] = rest;
+  return bytes;
+}

@@ -1,0 +1,697 @@
+import { Fault } from '../base/index.ts';
+import { exponentialIndexMax, exponentialScaleMax, exponentialScaleMin, type Limits } from './limits.ts';
+import { isMessage, type MessageName, messageIndex, schema } from './schema.ts';
+import { malformed, readDouble, readFixed32, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire.ts';
+
+// The loop over the tags that `walk` and `rewrite` share. It checks the whole structure, counts, and notes as bits what is
+// wrong with what it passed over; it builds nothing. Its state is the module's, since it never waits and allocations would
+// cost more than the loop itself. Measured by walk.bench.ts.
+
+/** What a message turned out to need, as bits. */
+export const problem = {
+  badUtf8: 1,
+  /** A span's own trace id, span id or parent span id. */
+  badOwnId: 1 << 1,
+  /** Ids on log records, links and exemplars, and a parent span id that is all zero: treated as absent. */
+  badOtherId: 1 << 2,
+  tooDeep: 1 << 3,
+  tooManyAttributes: 1 << 4,
+  valueTooLong: 1 << 5,
+  keyTooLong: 1 << 6,
+  tooManyEvents: 1 << 7,
+  tooManyLinks: 1 << 8,
+  tooManyExemplars: 1 << 9,
+  noValue: 1 << 10,
+  noTemporality: 1 << 11,
+  badHistogram: 1 << 12,
+  badExponential: 1 << 13,
+  tooManyBuckets: 1 << 14,
+  tooFarAhead: 1 << 15,
+  noName: 1 << 16,
+  noData: 1 << 17,
+  /** A field that must occur once occurs again; protobuf merges messages, and takes the last member of a oneof. */
+  repeatedOnce: 1 << 18,
+} as const;
+
+/** A record, or all records of a metric, scope or resource, cannot be kept with one of these. */
+export const rejecting =
+  problem.badOwnId |
+  problem.tooDeep |
+  problem.noValue |
+  problem.noTemporality |
+  problem.badHistogram |
+  problem.badExponential |
+  problem.tooManyBuckets |
+  problem.tooFarAhead |
+  problem.noName |
+  problem.noData;
+
+// ------------------------------------------------------------------------------------ tables, by message × 32 + field
+
+const opUnknown = 0;
+const opScalar = 1; // nothing to look at beyond the wire type
+const opString = 2;
+const opKey = 3;
+const opAnyString = 4;
+const opAnyBytes = 5;
+const opAnyContainer = 6;
+const opMessage = 7;
+const opElement = 8; // a repeated message that is only counted
+const opAttribute = 9;
+const opRecord = 10;
+const opEvent = 11;
+const opLink = 12;
+const opExemplar = 13;
+const opOwnTraceId = 14;
+const opOwnSpanId = 15;
+const opParentSpanId = 16;
+const opTraceId = 17;
+const opSpanId = 18;
+const opPackedFixed64 = 19;
+const opPackedVarint = 20;
+const opBody = 21;
+const opLogTime = 22;
+const opPointTime = 23;
+const opKept = 24; // a varint that the check at the message's end looks at
+const opFlags = 25;
+const opCount = 26;
+const opSum = 27;
+const opZeroCount = 28;
+const opScale = 29;
+const opOffset = 30;
+const opData = 31;
+const opPresent = 32; // a value whose presence the check looks at
+const opName = 33;
+const opQuantile = 34;
+const opEntityKey = 35;
+const opBounds = 36;
+
+const messages = Object.keys(schema) as MessageName[];
+const ops = new Uint8Array(messages.length * 32);
+const wires = new Uint8Array(messages.length * 32);
+const children = new Uint8Array(messages.length * 32);
+
+const special: { readonly [name: string]: number } = {
+  'AnyValue.stringValue': opAnyString,
+  'AnyValue.bytesValue': opAnyBytes,
+  'AnyValue.arrayValue': opAnyContainer,
+  'AnyValue.kvlistValue': opAnyContainer,
+  'KeyValue.key': opKey,
+  'EntityRef.idKeys': opEntityKey,
+  'EntityRef.descriptionKeys': opEntityKey,
+  'KeyValueList.values': opElement,
+  'Span.traceId': opOwnTraceId,
+  'Span.spanId': opOwnSpanId,
+  'Span.parentSpanId': opParentSpanId,
+  'Span.events': opEvent,
+  'Span.links': opLink,
+  'ScopeSpans.spans': opRecord,
+  'ScopeLogs.logRecords': opRecord,
+  'LogRecord.body': opBody,
+  'LogRecord.timeUnixNano': opLogTime,
+  'LogRecord.observedTimeUnixNano': opLogTime,
+  'Metric.name': opName,
+  'Metric.gauge': opData,
+  'Metric.sum': opData,
+  'Metric.histogram': opData,
+  'Metric.exponentialHistogram': opData,
+  'Metric.summary': opData,
+  'Sum.aggregationTemporality': opKept,
+  'Histogram.aggregationTemporality': opKept,
+  'ExponentialHistogram.aggregationTemporality': opKept,
+  'NumberDataPoint.asDouble': opPresent,
+  'NumberDataPoint.asInt': opPresent,
+  'HistogramDataPoint.count': opCount,
+  'HistogramDataPoint.sum': opSum,
+  'HistogramDataPoint.explicitBounds': opBounds,
+  'ExponentialHistogramDataPoint.count': opCount,
+  'ExponentialHistogramDataPoint.sum': opSum,
+  'ExponentialHistogramDataPoint.zeroCount': opZeroCount,
+  'ExponentialHistogramDataPoint.scale': opScale,
+  'Buckets.offset': opOffset,
+  'SummaryDataPoint.quantileValues': opQuantile,
+};
+
+for (const name of messages) {
+  for (const field of schema[name]) {
+    const at = messageIndex[name] * 32 + field.number;
+    if (isMessage(field.kind)) {
+      children[at] = messageIndex[field.kind];
+      wires[at] = wireBytes;
+      ops[at] = !field.repeated
+        ? opMessage
+        : field.kind === 'KeyValue'
+          ? opAttribute
+          : field.kind === 'Exemplar'
+            ? opExemplar
+            : field.name === 'dataPoints'
+              ? opRecord
+              : opElement;
+    } else {
+      switch (field.kind) {
+        case 'string':
+          wires[at] = wireBytes;
+          ops[at] = opString;
+          break;
+        case 'traceId':
+          wires[at] = wireBytes;
+          ops[at] = opTraceId;
+          break;
+        case 'spanId':
+          wires[at] = wireBytes;
+          ops[at] = opSpanId;
+          break;
+        case 'bytes':
+          wires[at] = wireBytes;
+          ops[at] = opScalar;
+          break;
+        case 'fixed64':
+        case 'sfixed64':
+        case 'double':
+          wires[at] = wireFixed64;
+          ops[at] = field.repeated ? opPackedFixed64 : opScalar;
+          if (field.name === 'timeUnixNano' && name.endsWith('DataPoint')) ops[at] = opPointTime;
+          break;
+        case 'fixed32':
+          wires[at] = wireFixed32;
+          ops[at] = opScalar;
+          break;
+        default:
+          wires[at] = wireVarint;
+          ops[at] = field.repeated ? opPackedVarint : opScalar;
+          if (field.name === 'flags') ops[at] = opFlags;
+      }
+    }
+    ops[at] = special[`${name}.${field.name}`] ?? ops[at]!;
+  }
+}
+
+const anyValue = messageIndex.AnyValue;
+const keyValue = messageIndex.KeyValue;
+const span = messageIndex.Span;
+const metric = messageIndex.Metric;
+const sum = messageIndex.Sum;
+const histogram = messageIndex.Histogram;
+const exponentialHistogram = messageIndex.ExponentialHistogram;
+const numberDataPoint = messageIndex.NumberDataPoint;
+const histogramDataPoint = messageIndex.HistogramDataPoint;
+const exponentialDataPoint = messageIndex.ExponentialHistogramDataPoint;
+const buckets = messageIndex.Buckets;
+
+// ------------------------------------------------------------------------------------ state of the current scan
+
+let source: Uint8Array = new Uint8Array(0);
+let problems = 0;
+let records = 0;
+let elements = 0;
+let hasTimestamp = false;
+/** Where a slow read ended, and the upper half of what it read. */
+let cursor = 0;
+let varintHigh = 0;
+
+let recordsMax = 0;
+let elementsMax = 0;
+let anyValueDepthMax = 0;
+let attributesMax = 0;
+let valueBytesMax = 0;
+let keyBytesMax = 0;
+let eventsMax = 0;
+let linksMax = 0;
+let exemplarsMax = 0;
+let bucketsMax = 0;
+/** Halves of the latest time that a data point may have. */
+let aheadHigh = 0;
+let aheadLow = 0;
+
+// Of the data point that is being scanned; data points do not nest.
+let bucketCount = 0;
+let bucketSumHigh = 0;
+let bucketSumLow = 0;
+let boundCount = 0;
+let lastBound = 0;
+let boundsSorted = true;
+let countHigh = 0;
+let countLow = 0;
+let sumIsNaN = false;
+
+/** Begins a scan of `bytes`; what was counted before is forgotten. */
+export function beginScan(bytes: Uint8Array, limits: Limits, nowUnixNano: bigint | undefined): void {
+  source = bytes;
+  problems = 0;
+  records = 0;
+  elements = 0;
+  hasTimestamp = false;
+  recordsMax = limits.recordsMax;
+  elementsMax = limits.elementsMax;
+  anyValueDepthMax = limits.anyValueDepthMax;
+  attributesMax = limits.attributesMax;
+  valueBytesMax = limits.attributeValueBytesMax;
+  keyBytesMax = limits.attributeKeyBytesMax;
+  eventsMax = limits.eventsMax;
+  linksMax = limits.linksMax;
+  exemplarsMax = limits.exemplarsMax;
+  bucketsMax = limits.bucketsMax;
+  const latest =
+    nowUnixNano === undefined ? 0xffffffffffffffffn : BigInt.asUintN(64, nowUnixNano + limits.metricsAheadNanosMax);
+  aheadHigh = Number(latest >> 32n);
+  aheadLow = Number(latest & 0xffffffffn);
+}
+
+/** Lets go of the bytes. */
+export function endScan(): void {
+  source = new Uint8Array(0);
+}
+
+/**
+ * Scans one message of the bytes that `beginScan` was given.
+ * @returns the bits of `problem` that hold somewhere in it.
+ * @throws Fault `malformed` with the offset; `tooLarge` at the first record or element over the bound.
+ */
+export function scanMessage(message: MessageName, start: number, end: number): number {
+  problems = 0;
+  scan(messageIndex[message], start, end, 0);
+  return problems;
+}
+
+export function scannedRecords(): number {
+  return records;
+}
+
+/** Whether a log record with a time or an observed time was passed. */
+export function scannedTimestamp(): boolean {
+  return hasTimestamp;
+}
+
+/** Counts a repeated field that the caller walks itself. */
+export function countElement(): void {
+  if (++elements > elementsMax) throw tooManyElements();
+}
+
+function tooManyElements(): Fault {
+  return new Fault('tooLarge', `the request holds more than ${elementsMax} attributes, events, buckets and the like`);
+}
+
+/**
+ * @param depth AnyValues around this message; the AnyValue that an attribute holds has depth 1.
+ */
+function scan(message: number, start: number, end: number, depth: number): void {
+  const bytes = source;
+  const base = message << 5;
+  let at = start;
+  let attributes = 0;
+  let others = 0; // events or exemplars
+  let links = 0;
+  let seen = 0; // singular fields, by number; for ids: those that are valid
+  let kept = 0;
+  let flags = 0;
+  if (message === histogramDataPoint || message === exponentialDataPoint) beginDataPoint();
+  while (at < end) {
+    const tagAt = at;
+    let tag = bytes[at++]!;
+    if (tag >= 0x80) {
+      tag = longVarint(tagAt, end);
+      if (varintHigh !== 0) throw malformed('a tag beyond 32 bits', tagAt);
+      at = cursor;
+    }
+    const field = tag >>> 3;
+    const wire = tag & 7;
+    let valueAt = at;
+    let value = 0;
+    if (wire === wireBytes) {
+      if (at >= end) throw malformed('a length that is cut off', at);
+      let length = bytes[at++]!;
+      if (length >= 0x80) {
+        length = longVarint(valueAt, end);
+        if (varintHigh !== 0) throw malformed('a length beyond 32 bits', valueAt);
+        at = cursor;
+      }
+      valueAt = at;
+      at += length;
+    } else if (wire === wireVarint) {
+      if (at >= end) throw malformed('a varint that is cut off', at);
+      value = bytes[at++]!;
+      if (value >= 0x80) {
+        value = longVarint(valueAt, end);
+        at = cursor;
+      } else varintHigh = 0;
+    } else if (wire === wireFixed64) at += 8;
+    else if (wire === wireFixed32) at += 4;
+    else throw malformed(`wire type ${wire}`, tagAt);
+    if (at > end) throw malformed('a value that ends after its message', valueAt);
+    if (field === 0) throw malformed('field number 0', tagAt);
+
+    const entry = base + field;
+    const op = field < 32 ? ops[entry]! : opUnknown;
+    if (op === opUnknown) continue; // a later version's field: kept as it is
+    if (
+      wire !== wires[entry]! &&
+      !(wire === wireBytes && (op === opPackedFixed64 || op === opPackedVarint || op === opBounds))
+    )
+      throw malformed(`wire type ${wire} for field ${field} of ${messages[message]}`, tagAt);
+
+    switch (op) {
+      case opScalar:
+        break;
+      case opString:
+        if (!isValidText(bytes, valueAt, at)) problems |= problem.badUtf8;
+        break;
+      case opKey:
+        if (!isValidText(bytes, valueAt, at)) problems |= problem.badUtf8;
+        if (at - valueAt > keyBytesMax) problems |= problem.keyTooLong;
+        break;
+      case opAnyString:
+        if (!isValidText(bytes, valueAt, at)) problems |= problem.badUtf8;
+        if (at - valueAt > valueBytesMax) problems |= problem.valueTooLong;
+        break;
+      case opAnyBytes:
+        if (at - valueAt > valueBytesMax) problems |= problem.valueTooLong;
+        break;
+      case opAnyContainer:
+        // A scalar may lie one level deeper: an SDK's limit, too, is about arrays and maps.
+        if (depth > anyValueDepthMax) problems |= problem.tooDeep;
+        else scan(children[entry]!, valueAt, at, depth);
+        break;
+      case opMessage: {
+        const bit = 1 << field;
+        if ((seen & bit) !== 0) problems |= problem.repeatedOnce;
+        seen |= bit;
+        const child = children[entry]!;
+        scan(child, valueAt, at, child === anyValue ? depth + 1 : depth);
+        break;
+      }
+      case opElement: {
+        if (++elements > elementsMax) throw tooManyElements();
+        const child = children[entry]!;
+        scan(child, valueAt, at, child === anyValue ? depth + 1 : depth);
+        break;
+      }
+      case opAttribute:
+        attributes++;
+        if (++elements > elementsMax) throw tooManyElements();
+        if (!isPlainAttribute(bytes, valueAt, at)) scan(keyValue, valueAt, at, 0);
+        break;
+      case opRecord:
+        if (++records > recordsMax) throw new Fault('tooLarge', `the request holds more than ${recordsMax} records`);
+        if (++elements > elementsMax) throw tooManyElements();
+        scan(children[entry]!, valueAt, at, 0);
+        break;
+      case opEvent:
+      case opExemplar:
+      case opQuantile:
+        others++;
+        if (++elements > elementsMax) throw tooManyElements();
+        scan(children[entry]!, valueAt, at, 0);
+        break;
+      case opLink:
+        links++;
+        if (++elements > elementsMax) throw tooManyElements();
+        scan(children[entry]!, valueAt, at, 0);
+        break;
+      case opOwnTraceId:
+      case opOwnSpanId:
+        if (isId(bytes, valueAt, at, op === opOwnTraceId ? 16 : 8)) seen |= 1 << field;
+        else seen &= ~(1 << field);
+        break;
+      case opParentSpanId:
+        if (at !== valueAt && !isId(bytes, valueAt, at, 8))
+          problems |= at - valueAt === 8 ? problem.badOtherId : problem.badOwnId;
+        break;
+      case opTraceId:
+        if (at !== valueAt && !isId(bytes, valueAt, at, 16)) problems |= problem.badOtherId;
+        break;
+      case opSpanId:
+        if (at !== valueAt && !isId(bytes, valueAt, at, 8)) problems |= problem.badOtherId;
+        break;
+      case opPackedFixed64:
+        scanPackedFixed64(bytes, valueAt, at);
+        break;
+      case opBounds:
+        scanBounds(bytes, valueAt, at);
+        break;
+      case opPackedVarint:
+        if (wire === wireBytes) scanPackedVarints(bytes, valueAt, at);
+        else addBucket(varintHigh, value);
+        break;
+      case opBody: {
+        const bit = 1 << field;
+        if ((seen & bit) !== 0) problems |= problem.repeatedOnce;
+        seen |= bit;
+        const valueBytesMaxOfAttributes = valueBytesMax;
+        valueBytesMax = 0x7fffffff; // the limit is about attributes; a body is bounded by the request
+        scan(anyValue, valueAt, at, 1);
+        valueBytesMax = valueBytesMaxOfAttributes;
+        break;
+      }
+      case opLogTime:
+        if (!hasTimestamp && !isZero(bytes, valueAt, at)) hasTimestamp = true;
+        break;
+      case opPointTime: {
+        const high = readFixed32(bytes, valueAt + 4);
+        if (high > aheadHigh || (high === aheadHigh && readFixed32(bytes, valueAt) > aheadLow))
+          problems |= problem.tooFarAhead;
+        break;
+      }
+      case opKept:
+        kept = value;
+        break;
+      case opFlags:
+        flags = value;
+        break;
+      case opCount:
+        countHigh = readFixed32(bytes, valueAt + 4);
+        countLow = readFixed32(bytes, valueAt);
+        break;
+      case opSum:
+        sumIsNaN = Number.isNaN(readDouble(bytes, valueAt));
+        break;
+      case opZeroCount:
+        bucketSumHigh += readFixed32(bytes, valueAt + 4);
+        bucketSumLow += readFixed32(bytes, valueAt);
+        break;
+      case opScale: {
+        const scale = (value >>> 1) ^ -(value & 1);
+        if (varintHigh !== 0 || scale < exponentialScaleMin || scale > exponentialScaleMax)
+          problems |= problem.badExponential;
+        break;
+      }
+      case opOffset:
+        // Kept until the number of buckets is known; more than 32 bits cannot be an offset.
+        kept = (value >>> 1) ^ -(value & 1);
+        if (varintHigh !== 0) problems |= problem.badExponential;
+        break;
+      case opData:
+        if (links !== 0) problems |= problem.repeatedOnce;
+        links = 1;
+        scan(children[entry]!, valueAt, at, 0);
+        break;
+      case opPresent:
+        seen |= 1 << field;
+        break;
+      case opName:
+        if (!isValidText(bytes, valueAt, at)) problems |= problem.badUtf8;
+        if (at > valueAt) seen |= 1 << field;
+        else seen &= ~(1 << field);
+        break;
+      case opEntityKey:
+        if (++elements > elementsMax) throw tooManyElements();
+        if (!isValidText(bytes, valueAt, at)) problems |= problem.badUtf8;
+        break;
+    }
+  }
+  if (attributes > attributesMax) problems |= problem.tooManyAttributes;
+  switch (message) {
+    case span:
+      if ((seen & 6) !== 6) problems |= problem.badOwnId;
+      if (others > eventsMax) problems |= problem.tooManyEvents;
+      if (links > linksMax) problems |= problem.tooManyLinks;
+      break;
+    case numberDataPoint:
+      // DataPointFlags: bit 0 says that there is no value.
+      if (seen === 0 && (flags & 1) === 0) problems |= problem.noValue;
+      if (others > exemplarsMax) problems |= problem.tooManyExemplars;
+      break;
+    case histogramDataPoint:
+      if (others > exemplarsMax) problems |= problem.tooManyExemplars;
+      if (!isHistogramSound()) problems |= problem.badHistogram;
+      if (bucketCount > bucketsMax) problems |= problem.tooManyBuckets;
+      break;
+    case exponentialDataPoint:
+      if (others > exemplarsMax) problems |= problem.tooManyExemplars;
+      if (!isCountSound()) problems |= problem.badHistogram;
+      if (bucketCount > bucketsMax) problems |= problem.tooManyBuckets;
+      break;
+    case buckets:
+      if (kept < -exponentialIndexMax || kept + bucketCount > exponentialIndexMax) problems |= problem.badExponential;
+      break;
+    case sum:
+    case histogram:
+    case exponentialHistogram:
+      if (kept !== 1 && kept !== 2) problems |= problem.noTemporality;
+      break;
+    case metric:
+      if ((seen & 2) === 0) problems |= problem.noName;
+      if (links === 0) problems |= problem.noData;
+      break;
+    case messageIndex.SummaryDataPoint:
+      if (others > bucketsMax) problems |= problem.tooManyBuckets;
+      break;
+  }
+}
+
+// ------------------------------------------------------------------------------------ what lies within a message
+
+/**
+ * The commonest attribute, `key: "text"` with both shorter than 128 bytes and ASCII, without going down two levels.
+ * False says only that it has to be scanned properly.
+ */
+function isPlainAttribute(bytes: Uint8Array, start: number, end: number): boolean {
+  // 0a keyLength key… 12 valueLength 0a textLength text…
+  if (end - start < 6 || bytes[start] !== 0x0a) return false;
+  const valueTag = start + 2 + bytes[start + 1]!;
+  if (valueTag + 4 > end || bytes[valueTag] !== 0x12 || bytes[valueTag + 2] !== 0x0a) return false;
+  const length = bytes[valueTag + 3]!;
+  if (length >= 0x80 || valueTag + 4 + length !== end || bytes[valueTag + 1] !== length + 2) return false;
+  if (bytes[start + 1]! >= 0x80 || length > valueBytesMax || valueTag - start - 2 > keyBytesMax) return false;
+  return isAscii(bytes, start + 2, valueTag) && isAscii(bytes, valueTag + 4, end);
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  let bits = 0;
+  for (let at = start; at < end; at++) bits |= bytes[at]!;
+  return bits < 0x80;
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function isValidText(bytes: Uint8Array, start: number, end: number): boolean {
+  if (isAscii(bytes, start, end)) return true;
+  return isValidUtf8(bytes.subarray(start, end));
+}
+
+/** Whether bytes are UTF-8 as protobuf wants it. */
+export function isValidUtf8(bytes: Uint8Array): boolean {
+  try {
+    strictUtf8.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isId(bytes: Uint8Array, start: number, end: number, size: number): boolean {
+  return end - start === size && !isZero(bytes, start, end);
+}
+
+function isZero(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] !== 0) return false;
+  return true;
+}
+
+/** A varint of any length at `start`: the lower 32 bits, unsigned; `varintHigh` and `cursor` tell the rest. */
+function longVarint(start: number, end: number): number {
+  const bytes = source;
+  let at = start;
+  let low = 0;
+  let high = 0;
+  for (let shift = 0; shift < 70; shift += 7) {
+    if (at >= end) throw malformed('a varint that is cut off', start);
+    const byte = bytes[at++]!;
+    const bits = byte & 0x7f;
+    if (shift < 28) low |= bits << shift;
+    else if (shift === 28) {
+      low |= bits << 28;
+      high = bits >>> 4;
+    } else if (shift === 63) {
+      if (byte > 1) throw malformed('a varint of more than 64 bits', start);
+      high |= bits << 31;
+    } else high |= bits << (shift - 32);
+    if (byte < 0x80) {
+      varintHigh = high >>> 0;
+      cursor = at;
+      return low >>> 0;
+    }
+  }
+  throw malformed('a varint of more than 10 bytes', start);
+}
+
+// ------------------------------------------------------------------------------------ histograms
+
+function beginDataPoint(): void {
+  bucketCount = 0;
+  bucketSumHigh = 0;
+  bucketSumLow = 0;
+  boundCount = 0;
+  lastBound = Number.NEGATIVE_INFINITY;
+  boundsSorted = true;
+  countHigh = 0;
+  countLow = 0;
+  sumIsNaN = false;
+}
+
+function addBucket(high: number, low: number): void {
+  if (++elements > elementsMax) throw tooManyElements();
+  bucketCount++;
+  bucketSumHigh += high;
+  bucketSumLow += low;
+}
+
+/** Bucket counts; one alone (not packed) is the same with a length of eight bytes. */
+function scanPackedFixed64(bytes: Uint8Array, start: number, end: number): void {
+  const count = (end - start) / 8;
+  if (!Number.isInteger(count)) throw malformed('packed values of 8 bytes whose length is no multiple of 8', start);
+  elements += count;
+  if (elements > elementsMax) throw tooManyElements();
+  bucketCount += count;
+  for (let at = start; at < end; at += 8) {
+    bucketSumLow += readFixed32(bytes, at);
+    bucketSumHigh += readFixed32(bytes, at + 4);
+  }
+}
+
+function scanBounds(bytes: Uint8Array, start: number, end: number): void {
+  const count = (end - start) / 8;
+  if (!Number.isInteger(count)) throw malformed('packed values of 8 bytes whose length is no multiple of 8', start);
+  elements += count;
+  if (elements > elementsMax) throw tooManyElements();
+  for (let at = start; at < end; at += 8) {
+    const bound = readDouble(bytes, at);
+    // NaN is never greater. The first may be −Infinity: it is greater than nothing, yet in order.
+    if (!(bound > lastBound) && !(boundCount === 0 && bound === Number.NEGATIVE_INFINITY)) boundsSorted = false;
+    lastBound = bound;
+    boundCount++;
+  }
+}
+
+function scanPackedVarints(bytes: Uint8Array, start: number, end: number): void {
+  let at = start;
+  while (at < end) {
+    const byte = bytes[at]!;
+    if (byte < 0x80) {
+      at++;
+      addBucket(0, byte);
+    } else {
+      const low = longVarint(at, end);
+      at = cursor;
+      addBucket(varintHigh, low);
+    }
+  }
+}
+
+/** metrics.proto, HistogramDataPoint: no buckets at all, or one more than there are bounds, and bounds strictly increasing. */
+function isHistogramSound(): boolean {
+  if (!boundsSorted) return false;
+  if (bucketCount === 0) return boundCount === 0;
+  return bucketCount === boundCount + 1 && isCountSound();
+}
+
+/**
+ * `count` is the sum of the bucket counts. Where `sum` is NaN, observations of NaN are in the count and in no bucket
+ * (Prometheus' histogram validation makes the same exception).
+ */
+function isCountSound(): boolean {
+  const carry = Math.floor(bucketSumLow / 0x100000000);
+  const high = bucketSumHigh + carry;
+  const low = bucketSumLow - carry * 0x100000000;
+  if (high === countHigh && low === countLow) return true;
+  return sumIsNaN && (high < countHigh || (high === countHigh && low < countLow));
+}
