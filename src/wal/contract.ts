@@ -49,6 +49,8 @@ export interface Log extends AsyncDisposable {
   cursorNames(): readonly string[];
   forgetCursor(name: string): Promise<void>;
   stats(): LogStats;
+  /** Counts damage that a reader met and copies its bytes to `quarantine/`; the same damage again is not counted again. */
+  setAside?(damage: readonly Damage[]): Promise<void>;
 }
 
 export interface Cursor {
@@ -71,6 +73,18 @@ export interface LogStats {
   readonly corruptFrames: number;
   readonly quarantinedBytes: number;
   readonly repeats: number;
+  /** Why `append` refuses at present: the log's bound, the disk, or a second failed write; undefined while it accepts. */
+  readonly refusing?: 'bound' | 'disk' | 'failed' | undefined;
+}
+
+/** Bytes of a segment that hold no readable frame. */
+export interface Damage {
+  readonly path: string;
+  /** Byte offsets, `end` exclusive. */
+  readonly start: number;
+  readonly end: number;
+  /** Frames that were there, by the gap in the sequence numbers. */
+  readonly frames: number;
 }
 
 /**
@@ -83,9 +97,13 @@ export interface LogReader extends AsyncDisposable {
    * Frames after `afterSeq` up to `throughSeq` in order, up to the limits, but at least one if there is one. Frames lost to
    * damage are skipped: then the first `seq` is greater than `afterSeq` + 1, and empty with `skippedThrough` where nothing whole is left.
    */
-  read(
-    afterSeq: number,
-    throughSeq: number,
-    limits: { bytesMax: number; recordsMax: number },
-  ): Promise<{ frames: readonly Frame[]; skippedThrough: number }>;
+  read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead>;
+}
+
+export interface LogRead {
+  readonly frames: readonly Frame[];
+  /** Up to here everything is either in `frames` or lost: the next read starts after it. */
+  readonly skippedThrough: number;
+  /** Damage that was passed. Hand it to the owner's `setAside`, so that it is counted and kept for a person to look at. */
+  readonly damage?: readonly Damage[];
 }

@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { type FileSystem, hasCode } from './files.ts';
+import type { Remembered } from './repeats.ts';
+import { formatVersion, newerVersion, segmentsAmong } from './segment.ts';
+
+// The digests of one segment's frames in a file of its own: it outlives the segment until the window has passed, and at
+// boot it is read in place of the segment. Written when the segment is sealed; the digests of the open segment are in its
+// frames, so that no request costs a second synced write. Drawn in FORMAT.md.
+
+const magic = Buffer.from('WCATDIG\n', 'latin1');
+const headBytes = 40;
+const rowBytes = 32;
+
+export function digestsName(segmentName: string): string {
+  return segmentName.replace(/\.segment$/, '.digests');
+}
+
+/** The names of digest files, as those of their segments. */
+export function digestFilesAmong(names: readonly string[]): { name: string; number: number; firstSeq: number }[] {
+  const segments = names
+    .filter((name) => name.endsWith('.digests'))
+    .map((name) => name.replace(/\.digests$/, '.segment'));
+  return segmentsAmong(segments).map((segment) => ({ ...segment, name: digestsName(segment.name) }));
+}
+
+/** The rows of one segment, packed as they come: 32 bytes a frame. */
+export class DigestRows {
+  #rows = Buffer.allocUnsafe(64 * rowBytes);
+  #count = 0;
+  #newestUnixNano = 0n;
+  readonly #messages: { row: number; text: Buffer }[] = [];
+
+  get newestUnixNano(): bigint {
+    return this.#newestUnixNano;
+  }
+
+  add({ digest, receivedUnixNano, answer }: Remembered): void {
+    const at = this.#count * rowBytes;
+    if (at === this.#rows.byteLength) {
+      const larger = Buffer.allocUnsafe(2 * at);
+      this.#rows.copy(larger);
+      this.#rows = larger;
+    }
+    this.#rows.set(digest, at);
+    this.#rows.writeBigUInt64LE(receivedUnixNano, at + 16);
+    this.#rows.writeUInt32LE(answer.rejected, at + 24);
+    this.#rows.writeUInt32LE(0, at + 28);
+    if (answer.message !== '') this.#messages.push({ row: this.#count, text: Buffer.from(answer.message) });
+    if (receivedUnixNano > this.#newestUnixNano) this.#newestUnixNano = receivedUnixNano;
+    this.#count++;
+  }
+
+  /** As if written and read back. */
+  decoded(logId: string): Digests {
+    const digests = decodeDigests(this.encode(logId), '');
+    if (digests === undefined) throw new Error('digests that were just encoded do not decode');
+    return digests;
+  }
+
+  /** The file of these rows. */
+  encode(logId: string): Buffer {
+    const rows = this.#rows.subarray(0, this.#count * rowBytes);
+    const texts: Buffer[] = [];
+    let textAt = headBytes + rows.byteLength;
+    for (const { row, text } of this.#messages) {
+      const length = Buffer.alloc(2);
+      length.writeUInt16LE(text.byteLength);
+      rows.writeUInt32LE(textAt, row * rowBytes + 28);
+      texts.push(length, text);
+      textAt += 2 + text.byteLength;
+    }
+    const head = Buffer.alloc(headBytes);
+    magic.copy(head);
+    head.writeUInt16LE(formatVersion, 8);
+    head.writeUInt32LE(this.#count, 12);
+    head.write(logId, 16, 'hex');
+    head.writeBigUInt64LE(this.#newestUnixNano, 32);
+    const bytes = Buffer.concat([head, rows, ...texts, Buffer.alloc(4)]);
+    const end = bytes.byteLength - 4;
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
+    return bytes;
+  }
+}
+
+export interface Digests {
+  readonly logId: string;
+  readonly newestUnixNano: bigint;
+  readonly remembered: readonly Remembered[];
+}
+
+/**
+ * @returns undefined for damaged bytes.
+ * @throws Fault `unprocessable` for a newer version.
+ */
+export function decodeDigests(bytes: Buffer, path: string): Digests | undefined {
+  if (bytes.byteLength < headBytes + 4 || !bytes.subarray(0, 8).equals(magic)) return undefined;
+  const end = bytes.byteLength - 4;
+  if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
+  const version = bytes.readUInt16LE(8);
+  if (version > formatVersion) throw newerVersion(path, version);
+  const count = bytes.readUInt32LE(12);
+  const remembered: Remembered[] = [];
+  for (let row = 0; row < count; row++) {
+    const at = headBytes + row * rowBytes;
+    const messageAt = bytes.readUInt32LE(at + 28);
+    const message =
+      messageAt === 0 ? '' : bytes.toString('utf8', messageAt + 2, messageAt + 2 + bytes.readUInt16LE(messageAt));
+    remembered.push({
+      digest: bytes.subarray(at, at + 16),
+      receivedUnixNano: bytes.readBigUInt64LE(at + 16),
+      answer: { rejected: bytes.readUInt32LE(at + 24), message },
+    });
+  }
+  return { logId: bytes.toString('hex', 16, 32), newestUnixNano: bytes.readBigUInt64LE(32), remembered };
+}
+
+/** Written aside, synced and renamed: there whole or not at all. */
+export async function writeDigests(files: FileSystem, dir: string, name: string, bytes: Buffer): Promise<void> {
+  const path = join(dir, name);
+  const file = await files.open(`${path}.new`, 'create');
+  try {
+    await file.writev([bytes], 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await files.rename(`${path}.new`, path);
+  await files.fsyncDir(dir);
+}
+
+/** undefined where there is none, or a damaged one. */
+export async function readDigests(files: FileSystem, path: string): Promise<Digests | undefined> {
+  try {
+    const file = await files.open(path, 'read');
+    try {
+      const bytes = Buffer.alloc(await file.sizeBytes());
+      const got = await file.read(bytes, 0);
+      return decodeDigests(bytes.subarray(0, got), path);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EIO')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,774 @@
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Clock, Fault, type Signal } from '../base/index.ts';
+import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
+import { DigestRows, digestsName, writeDigests } from './digests.ts';
+import { type File, type FileSystem, hasCode, systemFiles } from './files.ts';
+import { encodeHead, paddingOf, sealHead } from './frame.ts';
+import {
+  answerMessageMax,
+  briefRetryAfterMs,
+  cursorFlushMs,
+  diskCheckMs,
+  diskUseMax,
+  fillAheadBytes,
+  fullRetryAfterMs,
+  groupBytesMax,
+  groupPiecesMax,
+  repeatRequestsMax,
+  repeatWindowMs,
+  segmentBytesMax,
+  segmentBytesMin,
+  waitingBytesMax,
+} from './limits.ts';
+import type { Quarantine } from './quarantine.ts';
+import { cursorPath, type Recovered, recover, type SealedSegment } from './recover.ts';
+import { RepeatTable } from './repeats.ts';
+import { type Reserve, reserveIn } from './reserve.ts';
+import { createSegment, newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
+import { PlaceFile } from './slots.ts';
+
+// The owner's side of a log. What holds, each with a test of that name in log.test.ts or power.test.ts:
+// - a frame is on disk before its append resolves
+// - sequence numbers never repeat within a log id
+// - a failed write acknowledges nothing and its file is not written again
+// - a cursor is on disk before a segment that it frees is unlinked
+// - without a cursor nothing is deleted
+// - a repeat never overtakes the write that it repeats
+// - damage costs only the frames that it hits, and the log opens
+
+export interface LogOptions {
+  /** Folder of this log alone; made if it is not there. */
+  readonly dir: string;
+  readonly signal: Signal;
+  /** Bytes on disk; at the bound `append` refuses, and nothing is ever dropped. */
+  readonly maxBytes: number;
+  readonly clock: Clock;
+  readonly files?: FileSystem;
+  /** Either 0 switches recognition off. */
+  readonly repeatWindow?: { readonly ms: number; readonly requests: number };
+  readonly logger?: LogWriter;
+  /** Hears that writing failed twice in a row: nothing can be acknowledged any more and the process should end. */
+  readonly onFailure?: (error: unknown) => void;
+  /** Space that is given up when the disk is full; default: a file of its own in `dir`. */
+  readonly reserve?: Reserve;
+  /** Default: an eighth of `maxBytes`, 64 KiB to 64 MiB. */
+  readonly segmentBytes?: number;
+}
+
+/** The part of pino's logger that is used here. */
+export interface LogWriter {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/**
+ * Opens a log for writing, or makes one. The caller holds the folder's lock.
+ * @throws Fault `unprocessable` where a newer release wrote it; nothing was changed then. Damage never stops it.
+ */
+export async function openLog(options: LogOptions): Promise<OwnedLog> {
+  const files = options.files ?? systemFiles;
+  const window = options.repeatWindow ?? { ms: repeatWindowMs, requests: repeatRequestsMax };
+  const windowMs = window.requests > 0 ? window.ms : 0;
+  const recovered = await recover(files, options.dir, options.signal, { windowMs, clock: options.clock });
+  const log = new SegmentedLog(options, files, { ms: windowMs, requests: window.requests }, recovered);
+  await log.start();
+  return log;
+}
+
+export interface OwnedLog extends Log {
+  setAside(damage: readonly Damage[]): Promise<void>;
+}
+
+interface Waiting {
+  readonly entry: Entry;
+  readonly answer: Answer;
+  readonly head: Buffer;
+  readonly sizeBytes: number;
+  /** '' where the request is not to be recognised. */
+  readonly key: string;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** The segment that takes frames. */
+interface OpenSegment {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  readonly file: File;
+  /** End of the frames. */
+  position: number;
+  /** Zeros are on disk up to here. */
+  filledTo: number;
+  /** Never rejects. While it runs nothing is written past `filledTo`. */
+  filling: Promise<void> | undefined;
+  fillFailed: boolean;
+  readonly rows: DigestRows;
+}
+
+class SegmentedLog implements OwnedLog {
+  readonly signal: Signal;
+  readonly logId: string;
+  readonly #dir: string;
+  readonly #files: FileSystem;
+  readonly #clock: Clock;
+  readonly #logger: LogWriter | undefined;
+  readonly #onFailure: ((error: unknown) => void) | undefined;
+  readonly #reserve: Reserve;
+  readonly #maxBytes: number;
+  readonly #segmentBytes: number;
+  readonly #windowMs: number;
+  readonly #quarantine: Quarantine;
+  readonly #state: PlaceFile;
+  readonly #cursors = new Map<string, LogCursor>();
+  readonly #listeners: ((seq: number) => void)[] = [];
+  readonly #digestFiles: { name: string; newestUnixNano: bigint }[];
+
+  readonly #repeats: RepeatTable | undefined;
+  #repeatCount = 0;
+  /** Requests that wait or are being written, by digest. */
+  readonly #underWay = new Map<string, Promise<Appended>>();
+
+  readonly #sealed: SealedSegment[];
+  /** Digests of sealed segments that are not on disk yet, by the segment's number; it is not deleted before. */
+  readonly #unwritten = new Map<number, { name: string; rows: DigestRows }>();
+  #open: OpenSegment | undefined;
+  #nextNumber: number;
+  #nextSeq: number;
+  #durableSeq: number;
+
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #writingBytes = 0;
+  /** The loop that writes; settled when nothing waits. */
+  #drain: Promise<void> | undefined;
+  #failuresInARow = 0;
+  #failed = false;
+  #closing: Promise<void> | undefined;
+
+  #diskFull = false;
+  /** After ENOSPC nothing is tried before this. */
+  #retryAtMs = 0;
+  #writtenSinceCheck = true;
+  #timer: NodeJS.Timeout | undefined;
+  #flushTimer: NodeJS.Timeout | undefined;
+  /** Housekeeping runs one piece after the other. Never rejects. */
+  #chores: Promise<void> = Promise.resolve();
+  #reclaiming = false;
+
+  constructor(options: LogOptions, files: FileSystem, window: { ms: number; requests: number }, recovered: Recovered) {
+    this.signal = options.signal;
+    this.logId = recovered.logId;
+    this.#dir = options.dir;
+    this.#files = files;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#onFailure = options.onFailure;
+    this.#reserve = options.reserve ?? reserveIn(options.dir, files);
+    this.#maxBytes = options.maxBytes;
+    this.#segmentBytes =
+      options.segmentBytes ?? Math.max(segmentBytesMin, Math.min(segmentBytesMax, Math.floor(options.maxBytes / 8)));
+    this.#windowMs = window.ms;
+    this.#quarantine = recovered.quarantine;
+    this.#state = recovered.state;
+    this.#digestFiles = recovered.digestFiles;
+    this.#sealed = recovered.sealed;
+    this.#nextNumber = recovered.nextNumber;
+    this.#nextSeq = recovered.nextSeq;
+    this.#durableSeq = recovered.nextSeq - 1;
+    for (const [name, file] of recovered.cursors) {
+      const place = file.saved?.logId === this.logId ? file.saved.seq : 0;
+      this.#cursors.set(name, this.#newCursor(name, file, Math.max(place, this.#firstSeq - 1)));
+    }
+    if (window.ms > 0) {
+      const monotonicMs = this.#clock.monotonicMs();
+      const nowMs = this.#clock.nowMs();
+      this.#repeats = new RepeatTable({ windowMs: window.ms, requestsMax: window.requests, monotonicMs });
+      for (const { digest, receivedUnixNano, answer } of recovered.remembered) {
+        const ageMs = Math.max(0, nowMs - Number(receivedUnixNano / 1_000_000n));
+        if (ageMs <= window.ms) this.#repeats.add(digest, answer, monotonicMs - ageMs);
+      }
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.#checkDisk();
+    const { corruptFrames, quarantinedBytes } = this.#quarantine;
+    if (quarantinedBytes > 0) {
+      this.#logger?.warn(
+        { signal: this.signal, corruptFrames, quarantinedBytes, dir: join(this.#dir, 'quarantine') },
+        'the log was damaged; what could not be read was set aside',
+      );
+    }
+    this.#timer = setInterval(() => this.#tick(), diskCheckMs);
+    this.#timer.unref();
+    this.#chore(() => this.#reserve.restore());
+    this.#reclaim();
+  }
+
+  get durableSeq(): number {
+    return this.#durableSeq;
+  }
+
+  /** Sequence number of the first frame that is still there, or of the next one to come. */
+  get #firstSeq(): number {
+    return this.#sealed[0]?.firstSeq ?? this.#open?.header.firstSeq ?? this.#nextSeq;
+  }
+
+  // ------------------------------------------------------------------------------------------------ appending
+
+  append(entry: Entry): Promise<Appended> {
+    let key = '';
+    if (entry.recognise && this.#repeats) {
+      key = keyOf(entry.digest);
+      const first = this.#underWay.get(key);
+      if (first) return first.then(({ answer }) => this.#repeat(answer));
+      const answer = this.#repeats.find(entry.digest, this.#clock.monotonicMs());
+      if (answer) return Promise.resolve(this.#repeat(answer));
+    }
+    let bodyBytes = 0;
+    for (const piece of entry.pieces) bodyBytes += piece.byteLength;
+    const refusal = this.#refusal(bodyBytes);
+    if (refusal) return Promise.reject(refusal);
+    const answer =
+      entry.answer.message.length > answerMessageMax
+        ? { ...entry.answer, message: entry.answer.message.slice(0, answerMessageMax) }
+        : entry.answer;
+    const { tenant, digest, receivedUnixNano, records, recognise } = entry;
+    const { head, sizeBytes } = encodeHead(
+      { signal: this.signal, tenant, digest, receivedUnixNano, records, answer, recognise, outstanding: '' },
+      bodyBytes,
+    );
+    const appended = new Promise<Appended>((resolve, reject) => {
+      this.#waiting.push({ entry, answer, head, sizeBytes, key, resolve, reject });
+    });
+    this.#waitingBytes += sizeBytes;
+    if (key !== '') this.#underWay.set(key, appended);
+    this.#drain ??= this.#writeGroups();
+    return appended;
+  }
+
+  #repeat(answer: Answer): Appended {
+    this.#repeatCount++;
+    return { answer, repeat: true };
+  }
+
+  #refusal(bodyBytes: number): Fault | undefined {
+    if (this.#closing) return unavailable('the server is stopping', briefRetryAfterMs);
+    const reason = this.#refusing;
+    if (reason === 'failed') return unavailable('the log cannot be written to', fullRetryAfterMs);
+    if (reason === 'disk') return unavailable(diskFullMessage, fullRetryAfterMs);
+    if (bodyBytes > this.#maxBytes) {
+      return new Fault('tooLarge', `a request of ${bodyBytes} bytes, and the log holds ${this.#maxBytes}`);
+    }
+    if (this.#sizeBytes + this.#waitingBytes + this.#writingBytes + bodyBytes > this.#maxBytes) {
+      return unavailable(
+        `the log of ${this.signal} is full: ${this.#maxBytes} bytes wait for their destinations`,
+        fullRetryAfterMs,
+      );
+    }
+    if (this.#waitingBytes + bodyBytes > waitingBytesMax && this.#waitingBytes > 0) {
+      return unavailable('too many requests wait for the disk', briefRetryAfterMs);
+    }
+    return undefined;
+  }
+
+  get #refusing(): 'bound' | 'disk' | 'failed' | undefined {
+    if (this.#failed) return 'failed';
+    if (this.#diskFull || this.#clock.monotonicMs() < this.#retryAtMs) return 'disk';
+    return this.#sizeBytes >= this.#maxBytes ? 'bound' : undefined;
+  }
+
+  get #sizeBytes(): number {
+    return this.#sealedBytes + (this.#open?.position ?? 0);
+  }
+
+  get #sealedBytes(): number {
+    let bytes = 0;
+    for (const segment of this.#sealed) bytes += segment.sizeBytes;
+    return bytes;
+  }
+
+  /** One write at a time; what comes meanwhile makes the next group. */
+  async #writeGroups(): Promise<void> {
+    // All that this turn of the event loop brings goes into one write.
+    await nextTurn();
+    while (this.#waiting.length > 0) {
+      const group = this.#takeGroup();
+      try {
+        await this.#write(group);
+      } catch (error) {
+        await this.#refuse(group, error);
+      }
+      this.#writingBytes = 0;
+    }
+    this.#drain = undefined;
+  }
+
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    let pieces = 0;
+    let count = 0;
+    for (const { sizeBytes, entry } of this.#waiting) {
+      bytes += sizeBytes;
+      pieces += entry.pieces.length + 2;
+      if (count > 0 && (bytes > groupBytesMax || pieces > groupPiecesMax)) {
+        bytes -= sizeBytes;
+        break;
+      }
+      count++;
+    }
+    const group = count === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, count);
+    this.#waiting = count === this.#waiting.length ? [] : this.#waiting.slice(count);
+    this.#waitingBytes -= bytes;
+    this.#writingBytes = bytes;
+    return group;
+  }
+
+  async #write(group: readonly Waiting[]): Promise<void> {
+    let bytes = 0;
+    for (const { sizeBytes } of group) bytes += sizeBytes + paddingOf(sizeBytes);
+    const segment = await this.#segmentFor(bytes);
+    if (segment.filling && segment.position + bytes > segment.filledTo) await segment.filling;
+    const pieces: Uint8Array[] = [];
+    let seq = this.#nextSeq;
+    for (const { head, sizeBytes, entry } of group) {
+      sealHead(head, entry.pieces, seq++, segment.header.seal);
+      pieces.push(head, ...entry.pieces);
+      const padding = paddingOf(sizeBytes);
+      if (padding > 0) pieces.push(zeros.subarray(0, padding));
+    }
+    try {
+      await segment.file.writev(pieces, segment.position);
+    } catch (error) {
+      await this.#abandon(segment);
+      throw error;
+    }
+    segment.position += bytes;
+    segment.filledTo = Math.max(segment.filledTo, segment.position);
+    this.#nextSeq = seq;
+    this.#durableSeq = seq - 1;
+    this.#failuresInARow = 0;
+    this.#writtenSinceCheck = true;
+    this.#fillAhead(segment);
+    const cameMs = this.#clock.monotonicMs();
+    for (const { key, entry, answer, resolve } of group) {
+      if (key !== '') {
+        this.#repeats?.add(entry.digest, answer, cameMs);
+        segment.rows.add({ digest: entry.digest, receivedUnixNano: entry.receivedUnixNano, answer });
+        this.#underWay.delete(key);
+      }
+      resolve({ answer, repeat: false });
+    }
+    for (const listener of this.#listeners) listener(this.#durableSeq);
+  }
+
+  async #refuse(group: readonly Waiting[], error: unknown): Promise<void> {
+    let fault: Fault;
+    if (hasCode(error, 'ENOSPC', 'EDQUOT')) {
+      this.#retryAtMs = this.#clock.monotonicMs() + diskCheckMs;
+      await this.#reserve.giveUp();
+      this.#logger?.warn({ signal: this.signal }, 'the disk is full: requests are refused until there is space');
+      fault = unavailable(diskFullMessage, fullRetryAfterMs, error);
+    } else {
+      this.#failuresInARow++;
+      this.#logger?.error({ signal: this.signal, err: error }, 'a write to the log failed');
+      fault = unavailable('the request could not be written to disk', briefRetryAfterMs, error);
+      if (this.#failuresInARow >= 2 && !this.#failed) {
+        this.#failed = true;
+        this.#onFailure?.(error);
+      }
+    }
+    const refused = this.#failed ? [...group, ...this.#waiting] : group;
+    if (this.#failed) {
+      this.#waiting = [];
+      this.#waitingBytes = 0;
+    }
+    for (const { key, reject } of refused) {
+      if (key !== '') this.#underWay.delete(key);
+      reject(fault);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------- segments
+
+  /** The segment that has room for a group of so many bytes. */
+  async #segmentFor(bytes: number): Promise<OpenSegment> {
+    const open = this.#open;
+    if (open) {
+      if (open.position === segmentHeadBytes || open.position + bytes <= this.#segmentBytes) return open;
+      await this.#seal(open);
+    }
+    const number = this.#nextNumber;
+    const header: SegmentHeader = {
+      signal: this.signal,
+      logId: this.logId,
+      number,
+      firstSeq: this.#nextSeq,
+      seal: newSeal(this.logId, number),
+    };
+    this.#nextNumber++;
+    const file = await createSegment(this.#files, this.#dir, header);
+    const segment: OpenSegment = {
+      path: join(this.#dir, segmentName(number, header.firstSeq)),
+      header,
+      file,
+      position: segmentHeadBytes,
+      filledTo: segmentHeadBytes,
+      filling: undefined,
+      fillFailed: false,
+      rows: new DigestRows(),
+    };
+    this.#open = segment;
+    try {
+      // Before its first frame, so that the loss of the whole file would be noticed.
+      await this.#state.write({ logId: this.logId, seq: header.firstSeq, number });
+    } catch (error) {
+      await this.#abandon(segment);
+      throw error;
+    }
+    return segment;
+  }
+
+  /** The segment takes no more frames. The zeros behind them are given back; if that is lost it costs space only. */
+  async #seal(segment: OpenSegment): Promise<void> {
+    this.#open = undefined;
+    const { path, header, position } = segment;
+    const { number, firstSeq } = header;
+    const lastSeq = this.#nextSeq - 1;
+    await segment.filling;
+    await segment.file.truncate(position).catch(() => undefined);
+    await segment.file.close().catch(() => undefined);
+    if (lastSeq < firstSeq) {
+      await this.#files.unlink(path).catch(() => undefined);
+      return;
+    }
+    this.#sealed.push({ path, number, firstSeq, lastSeq, sizeBytes: position });
+    if (this.#repeats) {
+      this.#unwritten.set(number, { name: digestsName(segmentName(number, firstSeq)), rows: segment.rows });
+      this.#chore(() => this.#writeDigests());
+    }
+    this.#reclaim();
+  }
+
+  /**
+   * After a failed write nobody knows what the file holds behind the last good frame, and a second sync of it would
+   * not tell the truth: it gets no more frames. What is left behind there counts for nothing, as the next segment
+   * starts with the same number.
+   */
+  async #abandon(segment: OpenSegment): Promise<void> {
+    await this.#seal(segment);
+  }
+
+  #fillAhead(segment: OpenSegment): void {
+    if (segment.filling || segment.fillFailed) return;
+    const from = segment.filledTo;
+    if (from - segment.position >= fillAheadBytes || from >= this.#segmentBytes) return;
+    const to = Math.min(this.#segmentBytes, from + fillAheadBytes);
+    segment.filling = this.#fill(segment.path, from, to)
+      .then(
+        () => {
+          segment.filledTo = to;
+        },
+        () => {
+          // Without zeros ahead the file grows with each write, which works as well.
+          segment.fillFailed = true;
+        },
+      )
+      .finally(() => {
+        segment.filling = undefined;
+      });
+  }
+
+  async #fill(path: string, from: number, to: number): Promise<void> {
+    const file = await this.#files.open(path, 'write');
+    try {
+      for (let at = from; at < to; at += zeros.byteLength) {
+        await file.writev([zeros.subarray(0, Math.min(zeros.byteLength, to - at))], at);
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Digest files of sealed segments, and the end of those that the window has passed. */
+  async #writeDigests(): Promise<void> {
+    for (const [number, { name, rows }] of this.#unwritten) {
+      try {
+        await writeDigests(this.#files, this.#dir, name, rows.encode(this.logId));
+      } catch (error) {
+        this.#logger?.warn({ signal: this.signal, err: error }, 'digests of requests could not be written yet');
+        return;
+      }
+      this.#unwritten.delete(number);
+      this.#digestFiles.push({ name, newestUnixNano: rows.newestUnixNano });
+    }
+    const before = this.#clock.nowUnixNano() - BigInt(this.#windowMs) * 1_000_000n;
+    for (let at = 0; at < this.#digestFiles.length; ) {
+      const { name, newestUnixNano } = this.#digestFiles[at]!;
+      const segment = name.replace(/\.digests$/, '.segment');
+      if (newestUnixNano >= before || this.#sealed.some(({ path }) => path.endsWith(segment))) {
+        at++;
+      } else {
+        this.#digestFiles.splice(at, 1);
+        await this.#files.unlink(join(this.#dir, name)).catch(() => undefined);
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------- cursors
+
+  cursor(name: string): Cursor {
+    let cursor = this.#cursors.get(name);
+    if (!cursor) {
+      const file = PlaceFile.fresh(this.#files, this.#dir, cursorPath(this.#dir, name));
+      cursor = this.#newCursor(name, file, this.#firstSeq - 1);
+      this.#cursors.set(name, cursor);
+      this.#flushSoon();
+    }
+    return cursor;
+  }
+
+  #newCursor(name: string, file: PlaceFile, settledSeq: number): LogCursor {
+    return new LogCursor(name, this.logId, file, settledSeq, {
+      durableSeq: () => this.#durableSeq,
+      moved: () => {
+        this.#flushSoon();
+        if (this.#sealed.length > 0) this.#reclaim();
+      },
+    });
+  }
+
+  cursorNames(): readonly string[] {
+    return [...this.#cursors.keys()];
+  }
+
+  async forgetCursor(name: string): Promise<void> {
+    const cursor = this.#cursors.get(name);
+    if (!cursor) return;
+    this.#cursors.delete(name);
+    await cursor.forget();
+    await this.#files.unlink(cursorPath(this.#dir, name)).catch((error) => {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    });
+    await this.#files.fsyncDir(this.#dir);
+    this.#reclaim();
+  }
+
+  #flushSoon(): void {
+    if (this.#flushTimer || this.#closing) return;
+    this.#flushTimer = setTimeout(() => {
+      this.#flushTimer = undefined;
+      this.#chore(() => this.#flushCursors());
+    }, cursorFlushMs);
+    this.#flushTimer.unref();
+  }
+
+  async #flushCursors(): Promise<void> {
+    for (const cursor of this.#cursors.values()) {
+      try {
+        await cursor.flush();
+      } catch (error) {
+        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#reserve.giveUp();
+        else this.#logger?.warn({ signal: this.signal, cursor: cursor.name, err: error }, 'a cursor was not written');
+        this.#flushSoon();
+      }
+    }
+  }
+
+  /** Deletes the segments that all cursors have passed, oldest first, in the background. */
+  #reclaim(): void {
+    if (this.#reclaiming) return;
+    this.#reclaiming = true;
+    this.#chore(async () => {
+      this.#reclaiming = false;
+      await this.#deletePassed();
+    });
+  }
+
+  async #deletePassed(): Promise<void> {
+    let deleted = false;
+    for (let oldest = this.#sealed[0]; oldest; oldest = this.#sealed[0]) {
+      const { path, number, lastSeq } = oldest;
+      if (this.#settledByAll < lastSeq || this.#cursors.size === 0 || this.#unwritten.has(number)) break;
+      await Promise.all([...this.#cursors.values()].map((cursor) => cursor.flushThrough(lastSeq)));
+      // The last segment of all takes the knowledge with it of how far numbers were given out.
+      if (this.#sealed.length === 1 && !this.#open) {
+        await this.#state.write({ logId: this.logId, seq: this.#nextSeq, number: 0 });
+      }
+      if (this.#settledByAll < lastSeq || this.#cursors.size === 0) break; // a new cursor came meanwhile
+      await this.#files.unlink(path).catch((error) => {
+        if (!hasCode(error, 'ENOENT')) throw error;
+      });
+      this.#sealed.shift();
+      deleted = true;
+    }
+    if (deleted) await this.#files.fsyncDir(this.#dir);
+  }
+
+  get #settledByAll(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { settledSeq } of this.#cursors.values()) least = Math.min(least, settledSeq);
+    return least;
+  }
+
+  // --------------------------------------------------------------------------------------------- housekeeping
+
+  #chore(work: () => Promise<void>): void {
+    this.#chores = this.#chores.then(work).catch((error) => {
+      this.#logger?.warn({ signal: this.signal, err: error }, 'housekeeping of the log failed; it is tried again');
+    });
+  }
+
+  #tick(): void {
+    if (this.#unwritten.size > 0 || this.#digestFiles.length > 0) this.#chore(() => this.#writeDigests());
+    const refusing = this.#refusing;
+    if (refusing || this.#diskFull || this.#writtenSinceCheck) {
+      this.#chore(async () => {
+        this.#writtenSinceCheck = false;
+        await this.#checkDisk();
+        if (!this.#refusing) await this.#reserve.restore();
+      });
+    }
+    if (this.#sealed.length > 0) this.#reclaim();
+    // Where the open segment is all that fills the disk, and delivered, it must go for the log to accept again.
+    if (refusing && refusing !== 'failed' && !this.#drain) {
+      const open = this.#open;
+      if (open && this.#cursors.size > 0 && this.#settledByAll >= this.#durableSeq) this.#drain = this.#sealIdle(open);
+    }
+  }
+
+  async #sealIdle(open: OpenSegment): Promise<void> {
+    await this.#seal(open);
+    this.#drain = undefined;
+    if (this.#waiting.length > 0) this.#drain = this.#writeGroups();
+  }
+
+  async #checkDisk(): Promise<void> {
+    const { usedBytes, availableBytes } = await this.#files.statfs(this.#dir);
+    const full = usedBytes > diskUseMax * (usedBytes + availableBytes);
+    if (full !== this.#diskFull) {
+      const fields = { signal: this.signal, usedBytes, availableBytes };
+      if (full)
+        this.#logger?.warn(fields, 'the disk is more than 90 % full: requests are refused until there is space');
+      else this.#logger?.info(fields, 'the disk has space again: requests are accepted');
+    }
+    this.#diskFull = full;
+  }
+
+  onDurable(listener: (seq: number) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async setAside(damage: readonly Damage[]): Promise<void> {
+    for (const place of damage) {
+      const isNew = await this.#quarantine.copy(place);
+      if (isNew)
+        this.#logger?.warn({ signal: this.signal, ...place }, 'the log is damaged here; the bytes were set aside');
+    }
+  }
+
+  stats(): LogStats {
+    return {
+      sizeBytes: this.#sizeBytes,
+      maxBytes: this.#maxBytes,
+      segments: this.#sealed.length + (this.#open ? 1 : 0),
+      firstSeq: this.#firstSeq,
+      durableSeq: this.#durableSeq,
+      corruptFrames: this.#quarantine.corruptFrames,
+      quarantinedBytes: this.#quarantine.quarantinedBytes,
+      repeats: this.#repeatCount,
+      refusing: this.#refusing,
+    };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer);
+    clearTimeout(this.#flushTimer);
+    await this.#drain;
+    await this.#chores;
+    await this.#flushCursors();
+    if (this.#open) await this.#seal(this.#open);
+    await this.#chores;
+    for (const cursor of this.#cursors.values()) await cursor.close();
+    await this.#state.close();
+  }
+}
+
+interface Owner {
+  durableSeq(): number;
+  moved(): void;
+}
+
+class LogCursor implements Cursor {
+  readonly name: string;
+  readonly #logId: string;
+  readonly #file: PlaceFile;
+  readonly #owner: Owner;
+  #settledSeq: number;
+  /** Writes one after the other. */
+  #writing: Promise<void> = Promise.resolve();
+  #forgotten = false;
+
+  constructor(name: string, logId: string, file: PlaceFile, settledSeq: number, owner: Owner) {
+    this.name = name;
+    this.#logId = logId;
+    this.#file = file;
+    this.#settledSeq = settledSeq;
+    this.#owner = owner;
+  }
+
+  get settledSeq(): number {
+    return this.#settledSeq;
+  }
+
+  settle(seq: number): void {
+    if (seq > this.#owner.durableSeq()) throw new RangeError(`${seq} is not in the log yet`);
+    if (seq <= this.#settledSeq) return;
+    this.#settledSeq = seq;
+    this.#owner.moved();
+  }
+
+  flush(): Promise<void> {
+    return this.flushThrough(this.#settledSeq);
+  }
+
+  /** Resolves when at least `seq` is on disk. */
+  flushThrough(seq: number): Promise<void> {
+    const written = this.#writing.then(async () => {
+      const { saved } = this.#file;
+      if (this.#forgotten || (saved?.logId === this.#logId && saved.seq >= seq)) return;
+      await this.#file.write({ logId: this.#logId, seq: this.#settledSeq, number: 0 });
+    });
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  async forget(): Promise<void> {
+    this.#forgotten = true;
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#file.close();
+  }
+}
+
+const zeros = Buffer.alloc(1024 * 1024);
+const diskFullMessage = 'the disk is full';
+
+function unavailable(message: string, retryAfterMs: number, cause?: unknown): Fault {
+  return new Fault('unavailable', message, { retryAfterMs, cause });
+}
+
+function keyOf(digest: Uint8Array): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
+}

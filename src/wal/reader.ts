@@ -1,0 +1,284 @@
+import { join } from 'node:path';
+import { Fault, type Frame } from '../base/index.ts';
+import type { Damage, LogRead, LogReader } from './contract.ts';
+import { type File, type FileSystem, hasCode, systemFiles } from './files.ts';
+import { readBytesMax } from './limits.ts';
+import { stateName } from './recover.ts';
+import {
+  openIfThere,
+  type ReadFrames,
+  readFrames,
+  readHeader,
+  type SegmentHeader,
+  type SegmentName,
+  segmentHeadBytes,
+  segmentsAmong,
+  tailBytes,
+} from './segment.ts';
+import { PlaceFile } from './slots.ts';
+
+/** Places that are remembered, so that a batch that is read again is found at once. */
+const placesMax = 64;
+const readBytesMin = 64 * 1024;
+
+/**
+ * Opens a log for reading, in any thread or process, also while its owner writes.
+ * @throws Fault `unavailable` where there is no log yet.
+ */
+export async function openLogReader(options: { dir: string; files?: FileSystem }): Promise<LogReader> {
+  const files = options.files ?? systemFiles;
+  const { dir } = options;
+  const state = await PlaceFile.read(files, dir, join(dir, stateName));
+  let logId = state.saved?.logId;
+  const names = logId === undefined ? await listSegments(files, dir) : [];
+  for (const { name } of names) {
+    const opened = await openSegment(files, dir, name);
+    await opened?.file.close();
+    logId ??= opened?.header.logId;
+  }
+  if (logId === undefined) throw new Fault('unavailable', `no log in ${dir}`, { retryAfterMs: 1_000 });
+  return new SegmentReader(files, dir, logId);
+}
+
+interface OpenedSegment {
+  readonly path: string;
+  readonly number: number;
+  readonly header: SegmentHeader;
+  readonly file: File;
+}
+
+interface Place {
+  readonly segment: SegmentName;
+  readonly position: number;
+}
+
+class SegmentReader implements LogReader {
+  readonly logId: string;
+  readonly #files: FileSystem;
+  readonly #dir: string;
+  /** Sequence number → where what comes after it starts. The oldest are dropped. */
+  readonly #places = new Map<number, Place>();
+  #segments: readonly SegmentName[] = [];
+  #current: OpenedSegment | undefined;
+  /** Mean size of the frames that were read last, for how much to read at once. */
+  #frameBytes = readBytesMin;
+  /** Reads one after the other: they share the open file. */
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor(files: FileSystem, dir: string, logId: string) {
+    this.logId = logId;
+    this.#files = files;
+    this.#dir = dir;
+  }
+
+  read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead> {
+    const read = this.#reading.then(() => this.#read(afterSeq, throughSeq, limits));
+    this.#reading = read.catch(() => undefined);
+    return read;
+  }
+
+  async #read(
+    afterSeq: number,
+    throughSeq: number,
+    limits: { bytesMax: number; recordsMax: number },
+  ): Promise<LogRead> {
+    const frames: Frame[] = [];
+    const damage: Damage[] = [];
+    let after = afterSeq;
+    let bytesLeft = limits.bytesMax;
+    let recordsLeft = limits.recordsMax;
+    let place = after < throughSeq ? await this.#locate(after) : undefined;
+    // What is durable lies in segments that are there by now. Without knowing them all, what a failed write left
+    // behind in the segment before would be taken for frames.
+    if (place && !this.#after(place.segment)) await this.#relistedAfter(place.segment);
+    while (after < throughSeq) {
+      if (!place) {
+        after = throughSeq; // nothing is left of what should be there
+        break;
+      }
+      const opened = await this.#opened(place.segment);
+      let next = this.#after(place.segment);
+      if (!opened) {
+        // Deleted meanwhile, or without a readable header: what can still be read is in later ones.
+        next ??= await this.#relistedAfter(place.segment);
+        after = Math.max(after, next ? Math.min(next.firstSeq - 1, throughSeq) : throughSeq);
+        place = next && { segment: next, position: segmentHeadBytes };
+        continue;
+      }
+      const read = await this.#frames(opened, place.position, {
+        afterSeq: after,
+        beforeSeq: Math.min(throughSeq + 1, next?.firstSeq ?? Number.POSITIVE_INFINITY),
+        bytesMax: bytesLeft,
+        recordsMax: recordsLeft,
+        chunkBytes: this.#chunkBytes(throughSeq - after, bytesLeft),
+        search: false,
+      });
+      const first = read.frames[0];
+      if (first && frames.length > 0 && (first.body.byteLength > bytesLeft || first.records > recordsLeft)) break;
+      for (const frame of read.frames) {
+        bytesLeft -= frame.body.byteLength;
+        recordsLeft -= frame.records;
+      }
+      frames.push(...read.frames);
+      if (first) this.#frameBytes = (read.position - place.position) / read.frames.length;
+      damage.push(...read.damage);
+      after = read.lastSeq;
+      place = { segment: place.segment, position: read.position };
+      if (read.stopped !== 'gap') {
+        if (read.stopped === 'limits' || bytesLeft <= 0 || recordsLeft <= 0) break;
+        continue;
+      }
+      if (after >= throughSeq) break;
+      next ??= await this.#relistedAfter(place.segment);
+      if (!next || next.firstSeq > after + 1) {
+        if (frames.length > 0) break; // what lies behind the gap comes with the next read
+        const found = await this.#search(opened, place.position, after, throughSeq, next);
+        damage.push(...found.damage);
+        after = found.lastSeq;
+        place = { segment: place.segment, position: found.position };
+        if (found.more) continue;
+        if (!next) break;
+      }
+      place = { segment: next!, position: segmentHeadBytes };
+    }
+    if (place) this.#remember(after, place);
+    return { frames, skippedThrough: after, damage };
+  }
+
+  /** The next frame behind bytes that are none; `more` is false where nothing is left in this segment. */
+  async #search(
+    opened: OpenedSegment,
+    position: number,
+    after: number,
+    throughSeq: number,
+    next: SegmentName | undefined,
+  ): Promise<{ more: boolean; position: number; lastSeq: number; damage: readonly Damage[] }> {
+    const lastSeq = Math.min(throughSeq, next ? next.firstSeq - 1 : throughSeq);
+    const read = await this.#frames(opened, position, {
+      afterSeq: after,
+      beforeSeq: lastSeq + 1,
+      bytesMax: 0,
+      recordsMax: 0,
+      chunkBytes: readBytesMax,
+      search: true,
+    });
+    const first = read.frames[0];
+    if (first || read.lastSeq > after) {
+      // The frame itself is read again from its place, within the limits of the caller.
+      const end = first ? (read.damage.at(-1)?.end ?? position) : read.position;
+      return { more: true, position: end, lastSeq: first ? first.seq - 1 : read.lastSeq, damage: read.damage };
+    }
+    const tail = await tailBytes(opened.file, position);
+    // Numbers that were never given out leave nothing behind; frames that were there do.
+    const damage = { path: opened.path, start: position, end: position + tail, frames: lastSeq - after };
+    return { more: false, position, lastSeq, damage: tail > 0 ? [damage] : [] };
+  }
+
+  #frames(
+    { file, header, path }: OpenedSegment,
+    position: number,
+    limits: Parameters<typeof readFrames>[4],
+  ): Promise<ReadFrames> {
+    return readFrames(file, header, path, position, limits);
+  }
+
+  /** As much as the frames that are asked for are likely to take. */
+  #chunkBytes(frames: number, bytesMax: number): number {
+    const wanted = Math.min(bytesMax, 1.25 * frames * this.#frameBytes);
+    return 4096 * Math.ceil(Math.max(readBytesMin, Math.min(readBytesMax, wanted)) / 4096);
+  }
+
+  /** Where the frame after `seq` starts. */
+  async #locate(seq: number): Promise<Place | undefined> {
+    const known = this.#places.get(seq);
+    if (known) return known;
+    let segment = holding(this.#segments, seq + 1);
+    if (!segment || !this.#after(segment)) {
+      this.#segments = await listSegments(this.#files, this.#dir);
+      segment = holding(this.#segments, seq + 1);
+    }
+    if (!segment) return undefined;
+    let position = segmentHeadBytes;
+    let last = segment.firstSeq - 1;
+    const opened = last < seq ? await this.#opened(segment) : undefined;
+    let search = false;
+    while (opened && last < seq) {
+      const read = await this.#frames(opened, position, {
+        afterSeq: last,
+        beforeSeq: seq + 1,
+        bytesMax: Number.POSITIVE_INFINITY,
+        recordsMax: Number.POSITIVE_INFINITY,
+        chunkBytes: readBytesMax,
+        search,
+      });
+      position = read.position;
+      last = read.lastSeq;
+      if (read.stopped === 'end') break;
+      search = read.stopped === 'gap';
+    }
+    return { segment, position };
+  }
+
+  #remember(seq: number, place: Place): void {
+    this.#places.delete(seq);
+    this.#places.set(seq, place);
+    for (const oldest of this.#places.keys()) {
+      if (this.#places.size <= placesMax) break;
+      this.#places.delete(oldest);
+    }
+  }
+
+  #after({ number }: SegmentName): SegmentName | undefined {
+    return this.#segments.find((segment) => segment.number > number);
+  }
+
+  /** Looks at the folder again first. */
+  async #relistedAfter(segment: SegmentName): Promise<SegmentName | undefined> {
+    this.#segments = await listSegments(this.#files, this.#dir);
+    return this.#after(segment);
+  }
+
+  async #opened({ name, number }: SegmentName): Promise<OpenedSegment | undefined> {
+    if (this.#current?.number === number) return this.#current;
+    await this.#current?.file.close();
+    this.#current = undefined;
+    const opened = await openSegment(this.#files, this.#dir, name);
+    if (opened && opened.header.logId !== this.logId) {
+      await opened.file.close();
+      return undefined;
+    }
+    this.#current = opened && { ...opened, number };
+    return this.#current;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reading;
+    const current = this.#current;
+    this.#current = undefined;
+    await current?.file.close();
+  }
+}
+
+/** The segment in which a number must be; the first of all where it is older. */
+function holding(segments: readonly SegmentName[], seq: number): SegmentName | undefined {
+  return segments.findLast(({ firstSeq }) => firstSeq <= seq) ?? segments[0];
+}
+
+async function listSegments(files: FileSystem, dir: string): Promise<readonly SegmentName[]> {
+  try {
+    return segmentsAmong(await files.readdir(dir));
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+async function openSegment(files: FileSystem, dir: string, name: string) {
+  const path = join(dir, name);
+  const file = await openIfThere(files, path);
+  if (!file) return undefined;
+  const header = await readHeader(file, path);
+  if (header) return { path, header, file };
+  await file.close();
+  return undefined;
+}
