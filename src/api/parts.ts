@@ -1,0 +1,19 @@
+import type { Clock } from '../base/index.ts';
+import type { Queries } from '../query/index.ts';
+import type { HealthSource, PipelineSource } from './sources.ts';
+
+/** What routes are made of. */
+export interface Parts {
+  readonly version: string;
+  readonly clock: Clock;
+  readonly queries: Queries;
+  readonly health: HealthSource;
+  readonly pipeline: PipelineSource;
+  readonly metricsText: () => Promise<MetricsText>;
+}
+
+/** This process's own metrics in an exposition format. */
+export interface MetricsText {
+  readonly contentType: string;
+  readonly text: string;
+}

@@ -1,0 +1,76 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Parts } from '../parts.ts';
+import { problem } from '../problem.ts';
+
+const status = z.enum(['ok', 'degraded', 'unavailable']);
+const report = z
+  .object({
+    status: status.describe('`unavailable`: data cannot be accepted; `degraded`: accepted, but somebody should look'),
+    version: z.string(),
+    uptimeSeconds: z.number(),
+    listeners: z.record(z.string(), z.string()).describe('Address by name, with the ports that were chosen'),
+    destinations: z.record(
+      z.string(),
+      z.object({ status, lagSeconds: z.number(), pendingBytes: z.number(), lastError: z.string().nullable() }),
+    ),
+  })
+  .meta({
+    example: {
+      status: 'ok',
+      version: '1.0.0',
+      uptimeSeconds: 12.5,
+      listeners: { otlpGrpc: '127.0.0.1:4317', otlpHttp: '127.0.0.1:4318', http: '127.0.0.1:8090' },
+      destinations: { embedded: { status: 'ok', lagSeconds: 0, pendingBytes: 0, lastError: null } },
+    },
+  });
+const probe = z.object({ status: z.enum(['ok', 'unavailable']) }).meta({ example: { status: 'ok' } });
+const none = z.strictObject({});
+
+/** `/health` for people and dashboards; `/health/live` and `/health/ready` for probes. */
+export function healthRoutes({ health, version }: Parts): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.get(
+      '/health',
+      {
+        schema: {
+          tags: ['process'],
+          summary: 'Whether data is accepted and delivered',
+          querystring: none,
+          response: { 200: report, 503: report, default: problem },
+        },
+      },
+      async (_, reply) => {
+        const { status, uptimeSeconds, listeners, destinations } = health.report();
+        return reply
+          .code(status === 'unavailable' ? 503 : 200)
+          .send({ status, version, uptimeSeconds, listeners: { ...listeners }, destinations: { ...destinations } });
+      },
+    );
+    app.get(
+      '/health/live',
+      {
+        schema: {
+          tags: ['process'],
+          summary: 'Liveness probe: this process answers',
+          querystring: none,
+          response: { 200: probe, default: problem },
+        },
+      },
+      async () => ({ status: 'ok' as const }),
+    );
+    app.get(
+      '/health/ready',
+      {
+        schema: {
+          tags: ['process'],
+          summary: 'Readiness probe: 503 while starting and while stopping; a full log does not fail it',
+          querystring: none,
+          response: { 200: probe, 503: probe, default: problem },
+        },
+      },
+      async (_, reply) =>
+        health.ready() ? reply.code(200).send({ status: 'ok' }) : reply.code(503).send({ status: 'unavailable' }),
+    );
+  };
+}

@@ -1,0 +1,130 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { signals } from '../../base/index.ts';
+import { formatTime } from '../../query/index.ts';
+import type { Parts } from '../parts.ts';
+import { problem } from '../problem.ts';
+import type { PipelineFlow, StageCount } from '../sources.ts';
+
+const stageCount = z.object({ count: z.int(), lastSeen: z.string().nullable().describe('RFC 3339; null: never') });
+const status = z
+  .object({
+    flows: z.array(
+      z.object({
+        service: z.string().describe("'' where a request could not be attributed to one"),
+        signal: z.enum(signals),
+        stages: z.object({
+          received: stageCount,
+          rejected: stageCount,
+          refused: stageCount,
+          stored: z.record(z.string(), stageCount).describe('By destination'),
+        }),
+      }),
+    ),
+  })
+  .meta({
+    example: {
+      flows: [
+        {
+          service: 'checkout',
+          signal: 'traces',
+          stages: {
+            received: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' },
+            rejected: { count: 0, lastSeen: null },
+            refused: { count: 0, lastSeen: null },
+            stored: { embedded: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' } },
+          },
+        },
+      ],
+    },
+  });
+const drops = z
+  .object({
+    drops: z.array(
+      z.object({
+        signal: z.enum(signals),
+        stage: z.string(),
+        reason: z.string(),
+        count: z.int(),
+        lastSeen: z.string(),
+        sample: z.record(z.string(), z.string()).describe('One of them by its names; no values'),
+      }),
+    ),
+  })
+  .meta({
+    example: {
+      drops: [
+        {
+          signal: 'traces',
+          stage: 'receive',
+          reason: 'a trace id of all zeros',
+          count: 3,
+          lastSeen: '2026-01-31T08:00:00.000000000Z',
+          sample: { service: 'checkout', span: 'POST /pay' },
+        },
+      ],
+    },
+  });
+const none = z.strictObject({});
+
+export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.get(
+      '/api/v1/pipeline/status',
+      {
+        schema: {
+          tags: ['pipeline'],
+          summary: 'Records by service, signal and stage, counted since the start of this process',
+          querystring: none,
+          response: { 200: status, default: problem },
+        },
+      },
+      async () => ({ flows: pipeline.status().toSorted(byService).map(flowOf) }),
+    );
+    app.get(
+      '/api/v1/pipeline/drops',
+      {
+        schema: {
+          tags: ['pipeline'],
+          summary: 'Records that were refused or dropped, by reason, the latest first',
+          querystring: none,
+          response: { 200: drops, default: problem },
+        },
+      },
+      async () => ({
+        drops: pipeline
+          .drops()
+          .toSorted(
+            (a, b) => Number(b.lastSeenUnixNano > a.lastSeenUnixNano) - Number(b.lastSeenUnixNano < a.lastSeenUnixNano),
+          )
+          .map(({ lastSeenUnixNano, sample, ...drop }) => ({
+            ...drop,
+            lastSeen: formatTime(lastSeenUnixNano),
+            sample: { ...sample },
+          })),
+      }),
+    );
+  };
+}
+
+function flowOf({ service, signal, received, rejected, refused, stored }: PipelineFlow) {
+  return {
+    service,
+    signal,
+    stages: {
+      received: countOf(received),
+      rejected: countOf(rejected),
+      refused: countOf(refused),
+      stored: Object.fromEntries(Object.entries(stored).map(([destination, stage]) => [destination, countOf(stage)])),
+    },
+  };
+}
+
+function countOf({ count, lastSeenUnixNano }: StageCount): z.infer<typeof stageCount> {
+  return { count, lastSeen: lastSeenUnixNano === undefined ? null : formatTime(lastSeenUnixNano) };
+}
+
+function byService(a: PipelineFlow, b: PipelineFlow): number {
+  if (a.service !== b.service) return a.service < b.service ? -1 : 1;
+  return signals.indexOf(a.signal) - signals.indexOf(b.signal);
+}

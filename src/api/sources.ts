@@ -1,0 +1,67 @@
+import type { Signal } from '../base/index.ts';
+
+// What this room asks the rest of the process. It stores nothing itself.
+
+export interface DestinationHealth {
+  readonly status: 'ok' | 'degraded' | 'unavailable';
+  /** Age of the oldest frame that the destination has not got yet; 0 when it has all. */
+  readonly lagSeconds: number;
+  readonly pendingBytes: number;
+  /** What went wrong last, in one sentence without payload or secret; null since it works. */
+  readonly lastError: string | null;
+}
+
+export interface HealthReport {
+  /** `unavailable`: data cannot be accepted. `degraded`: accepted, but somebody should look. */
+  readonly status: 'ok' | 'degraded' | 'unavailable';
+  readonly uptimeSeconds: number;
+  /** Address by name: `otlpGrpc`, `otlpHttp`, `http`; `127.0.0.1:4317`. */
+  readonly listeners: { readonly [name: string]: string };
+  readonly destinations: { readonly [name: string]: DestinationHealth };
+}
+
+export interface HealthSource {
+  report(): HealthReport;
+  /** False while starting and while draining. A full log leaves it true: clients shall get the retryable answer. */
+  ready(): boolean;
+}
+
+/** A count since the process started. */
+export interface StageCount {
+  readonly count: number;
+  /** undefined: never. */
+  readonly lastSeenUnixNano: bigint | undefined;
+}
+
+/** One signal of one service on its way through the pipeline, in records. */
+export interface PipelineFlow {
+  /** '' where a request could not be attributed, such as one that was refused before it was read. */
+  readonly service: string;
+  readonly signal: Signal;
+  readonly received: StageCount;
+  /** Never stored: what was wrong with them was told to the sender. */
+  readonly rejected: StageCount;
+  /** Told to come again: full log, full disk, quota. */
+  readonly refused: StageCount;
+  /** By destination. */
+  readonly stored: { readonly [destination: string]: StageCount };
+}
+
+/** Records that were refused or dropped for one reason at one stage. */
+export interface DropGroup {
+  readonly signal: Signal;
+  /** `receive`, `enrich`, `deliver`, … and for a destination `deliver/<name>`. */
+  readonly stage: string;
+  /** One sentence, the same for all of the group. */
+  readonly reason: string;
+  readonly count: number;
+  readonly lastSeenUnixNano: bigint;
+  /** One of them by its names, such as service, scope and span name or metric name. Never a value, a body or an attribute's content. */
+  readonly sample: { readonly [name: string]: string };
+}
+
+/** Both lists are bounded by who keeps them. */
+export interface PipelineSource {
+  status(): readonly PipelineFlow[];
+  drops(): readonly DropGroup[];
+}
