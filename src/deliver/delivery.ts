@@ -1,6 +1,6 @@
 import type { Clock, Signal } from '../base/index.ts';
 import type { Destination } from '../stores/contract.ts';
-import type { Cursor, LogReader } from '../wal/contract.ts';
+import type { Cursor, Damage, LogReader } from '../wal/index.ts';
 import type { DeadLetterSink } from './dead-letter.ts';
 import { DeliveryLoop, type DeliveryObserver, type DurableFeed, type LoopStats } from './loop.ts';
 
@@ -12,6 +12,8 @@ export interface DeliverySource {
   readonly feed: DurableFeed;
   /** The destination's place in the log. Moved here, persisted by its owner. */
   readonly cursor: Pick<Cursor, 'settledSeq' | 'settle'>;
+  /** Told of damage that the reader passed: the log's `setAside`, or what leads there. */
+  readonly onDamage?: (damage: readonly Damage[]) => void;
 }
 
 export interface DeliveryOptions {
@@ -64,6 +66,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
         feed: source.feed,
         // Never after the log's end: what a keeper may know of frames that the log has lost must not hide new ones.
         from: Math.min(kept ?? source.cursor.settledSeq, source.feed.durableSeq),
+        onDamage: source.onDamage ?? (() => {}),
         onSettled: keeper === undefined ? (seq) => settle(source, seq) : () => {},
       }),
     );

@@ -1,6 +1,6 @@
 import { type Batch, type Clock, type Frame, type Signal, systemClock } from '../base/index.ts';
 import type { Destination, Refusal, WriteResult } from '../stores/contract.ts';
-import type { LogReader } from '../wal/contract.ts';
+import type { Damage, LogRead, LogReader } from '../wal/index.ts';
 import { type DeadLetterSink, planLetters } from './dead-letter.ts';
 import { learnedBatches, learnedBytesMin, readBytesMin } from './limits.ts';
 import { bisect, planBackoff, planBatches } from './plan.ts';
@@ -29,7 +29,7 @@ export interface DeliveryObserver {
   failed(signal: Signal, records: number, reason: string, thrown?: unknown): void;
   /** Never to be stored there. They are dead letters, except where the destination told no more than their count. */
   refused(signal: Signal, records: number, reason: string): void;
-  /** Frames that damage had made unreadable were passed over. */
+  /** So many frames that damage had made unreadable were passed over. */
   skipped(signal: Signal, frames: number): void;
 }
 
@@ -42,6 +42,8 @@ export interface LoopOptions {
   readonly from: number;
   /** All frames through `seq` are settled. */
   readonly onSettled: (seq: number) => void;
+  /** The reader passed damage, which the log's owner should count and set aside. */
+  readonly onDamage: (damage: readonly Damage[]) => void;
   readonly deadLetters: DeadLetterSink;
   readonly observer: DeliveryObserver;
   readonly clock?: Clock;
@@ -189,6 +191,7 @@ export class DeliveryLoop {
 
   /** Whether a batch would be full with what is on disk, by the mean size so far. Reading little by little costs a file operation a frame. */
   #wouldFill(unread: number): boolean {
+    if (this.#meanBytes === 0) return true; // nothing has been read yet
     const bytes = bytesOf(this.#rest) + unread * this.#meanBytes;
     const records = recordsOf(this.#rest) + unread * this.#meanRecords;
     return bytes >= this.#batchBytesMax || records >= this.#options.destination.limits.batchRecordsMax;
@@ -198,7 +201,7 @@ export class DeliveryLoop {
     const { reader, feed, observer, signal, destination } = this.#options;
     const after = this.#readSeq;
     const through = feed.durableSeq;
-    let found: Awaited<ReturnType<LogReader['read']>>;
+    let found: LogRead;
     try {
       found = await reader.read(after, through, {
         bytesMax: Math.max(readBytesMin, this.#batchBytesMax),
@@ -210,24 +213,27 @@ export class DeliveryLoop {
       await this.#hold();
       return;
     }
-    const first = found.frames[0];
+    if (found.damage !== undefined && found.damage.length > 0) {
+      this.#options.onDamage(found.damage);
+      observer.skipped(
+        signal,
+        found.damage.reduce((frames, damage) => frames + damage.frames, 0),
+      );
+    }
     const last = found.frames.at(-1);
-    if (first === undefined || last === undefined) {
+    if (last === undefined) {
       if (found.skippedThrough <= after) {
         // The owner says that there is something, the files do not show it yet: look again, not at once.
         await this.#change(50);
         return;
       }
-      observer.skipped(signal, found.skippedThrough - after);
       this.#readSeq = found.skippedThrough;
       if (this.#rest.length > 0) this.#launch(this.#rest.splice(0));
       this.#flights.push(newFlight(found.skippedThrough, []));
       this.#land();
       return;
     }
-    const lost = last.seq - after - found.frames.length;
-    if (lost > 0) observer.skipped(signal, lost);
-    this.#readSeq = last.seq;
+    this.#readSeq = Math.max(last.seq, found.skippedThrough);
     const weight = this.#meanBytes === 0 ? 1 : 0.2;
     this.#meanBytes += weight * (bytesOf(found.frames) / found.frames.length - this.#meanBytes);
     this.#meanRecords += weight * (recordsOf(found.frames) / found.frames.length - this.#meanRecords);
