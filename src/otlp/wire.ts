@@ -260,6 +260,12 @@ export class Writer {
     this.#length = length;
   }
 
+  /** Takes out what lies from `start` to `end`; what follows moves up. */
+  remove(start: number, end: number): void {
+    this.#buffer.copyWithin(start, end, this.#length);
+    this.#length -= end - start;
+  }
+
   tag(field: number, wireType: number): void {
     this.varint(field * 8 + wireType);
   }

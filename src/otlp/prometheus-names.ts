@@ -1,0 +1,112 @@
+// Names by the Prometheus OTLP translation `UnderscoreEscapingWithSuffixes`, the default of Prometheus 3, so that a query
+// that works on a real Prometheus works on the embedded store. Source of the rules: prometheus/otlptranslator v1.0.0 and
+// the settings with which Prometheus calls it.
+
+export type MetricKind = 'gauge' | 'sum' | 'monotonicSum' | 'histogram' | 'exponentialHistogram' | 'summary';
+
+/** Unit (UCUM) → suffix; one that is not here is its own suffix. */
+const units: ReadonlyMap<string, string> = new Map([
+  ['d', 'days'],
+  ['h', 'hours'],
+  ['min', 'minutes'],
+  ['s', 'seconds'],
+  ['ms', 'milliseconds'],
+  ['us', 'microseconds'],
+  ['ns', 'nanoseconds'],
+  ['By', 'bytes'],
+  ['KiBy', 'kibibytes'],
+  ['MiBy', 'mebibytes'],
+  ['GiBy', 'gibibytes'],
+  ['TiBy', 'tibibytes'],
+  ['KBy', 'kilobytes'],
+  ['MBy', 'megabytes'],
+  ['GBy', 'gigabytes'],
+  ['TBy', 'terabytes'],
+  ['m', 'meters'],
+  ['V', 'volts'],
+  ['A', 'amperes'],
+  ['J', 'joules'],
+  ['W', 'watts'],
+  ['g', 'grams'],
+  ['Cel', 'celsius'],
+  ['Hz', 'hertz'],
+  ['1', ''],
+  ['%', 'percent'],
+]);
+
+/** What stands after the '/' of a unit. */
+const perUnits: ReadonlyMap<string, string> = new Map([
+  ['s', 'second'],
+  ['m', 'minute'],
+  ['h', 'hour'],
+  ['d', 'day'],
+  ['w', 'week'],
+  ['mo', 'month'],
+  ['y', 'year'],
+]);
+
+/**
+ * The `__name__` of a metric's series, before `_bucket`, `_count` and `_sum`.
+ * @returns '' where nothing valid is left of the name; Prometheus drops such a metric.
+ */
+export function metricName(name: string, unit: string, kind: MetricKind): string {
+  let tokens = name.split(/[^a-zA-Z0-9:]+/).filter((token) => token !== '');
+  const [main, per] = unitSuffixes(unit);
+  let mainSuffix = tokens.includes(main) ? '' : main;
+  const perSuffix = tokens.includes(per) ? '' : per;
+  if (perSuffix !== '') mainSuffix = mainSuffix.replace(/_$/, '');
+  if (mainSuffix !== '') tokens.push(mainSuffix);
+  if (perSuffix !== '') tokens.push(perSuffix);
+  if (kind === 'monotonicSum') tokens = [...tokens.filter((token) => token !== 'total'), 'total'];
+  // Only gauges: instrumentations give the unit 1 to counts of things, too.
+  if (unit === '1' && kind === 'gauge') tokens = [...tokens.filter((token) => token !== 'ratio'), 'ratio'];
+  const joined = tokens.join('_');
+  const valid = /^[0-9]/.test(joined) ? `_${joined}` : joined;
+  return /^_*$/.test(valid) ? '' : valid;
+}
+
+function unitSuffixes(unit: string): [string, string] {
+  const slash = unit.indexOf('/');
+  const main = (slash < 0 ? unit : unit.slice(0, slash)).trim();
+  const per = slash < 0 ? '' : unit.slice(slash + 1).trim();
+  const mainSuffix = /[{}]/.test(main) ? '' : cleaned(units.get(main) ?? main);
+  if (per === '' || /[{}]/.test(per)) return [mainSuffix, ''];
+  const perSuffix = cleaned(`per_${perUnits.get(per) ?? per}`);
+  return [mainSuffix, perSuffix === 'per_' ? '' : perSuffix.replace(/_$/, '')];
+}
+
+/** Runs of what no name may hold become one underscore; none in front. */
+function cleaned(unit: string): string {
+  return unit.replace(/[^a-zA-Z0-9:]+/gu, '_').replace(/^_/, '');
+}
+
+/**
+ * The label of an attribute. Runs of underscores stay, as Prometheus is configured by default.
+ * @returns '' where nothing valid is left of the key; Prometheus refuses such a label.
+ */
+export function labelName(key: string): string {
+  const escaped = key.replace(/[^a-zA-Z0-9_]/gu, '_');
+  const label = /^[0-9]/.test(escaped) ? `key_${escaped}` : /^_(?!_)/.test(escaped) ? `key${escaped}` : escaped;
+  return /^_*$/.test(label) ? '' : label;
+}
+
+/** Resource attributes that become labels of every series of the resource; all others are in `target_info`. */
+export const promotedResourceAttributes = [
+  'service.instance.id',
+  'service.name',
+  'service.namespace',
+  'cloud.availability_zone',
+  'cloud.region',
+  'container.name',
+  'deployment.environment.name',
+  'k8s.cluster.name',
+  'k8s.container.name',
+  'k8s.cronjob.name',
+  'k8s.daemonset.name',
+  'k8s.deployment.name',
+  'k8s.job.name',
+  'k8s.namespace.name',
+  'k8s.pod.name',
+  'k8s.replicaset.name',
+  'k8s.statefulset.name',
+] as const;
