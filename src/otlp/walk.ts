@@ -23,6 +23,8 @@ export interface ResourceAt {
   /** Of the content of the Resource message; -1 where there is none. */
   readonly resourceStart: number;
   readonly resourceEnd: number;
+  /** Spans, data points or log records under it. */
+  readonly records: number;
 }
 
 export interface Walked {
@@ -61,6 +63,7 @@ export function walk(signal: Signal, bytes: Uint8Array, limits: Limits, nowUnixN
       // Each costs an object; one that holds no record is of no use to anybody.
       if (resources.length >= limits.recordsMax)
         throw new Fault('tooLarge', `the request holds more than ${limits.recordsMax} resources`);
+      const recordsBefore = scannedRecords();
       let resourceTagStart = -1;
       let resourceStart = -1;
       let resourceEnd = -1;
@@ -93,6 +96,7 @@ export function walk(signal: Signal, bytes: Uint8Array, limits: Limits, nowUnixN
         resourceTagStart,
         resourceStart,
         resourceEnd,
+        records: scannedRecords() - recordsBefore,
       });
     }
     return {
