@@ -1,0 +1,1 @@
+export { type Enrichment, type StaticAttributes, staticEnrichment } from './static.ts';
