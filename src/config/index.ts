@@ -1,4 +1,4 @@
+export { configJsonSchema, configReference, type Effective, effectiveSettings } from './explain.ts';
 export { type Config, type ConfigSources, type Inspection, inspectConfig, loadConfig } from './load.ts';
-export { nearest } from './nearest.ts';
-export { configSchema, type LogLevel, type Setting, settings } from './schema.ts';
-export { formatDurationMs, formatSizeBytes, readDurationMs, readSizeBytes } from './units.ts';
+export { type LogLevel, settings } from './schema.ts';
+export { formatDurationMs, formatSizeBytes, readDurationMs } from './units.ts';

@@ -95,26 +95,22 @@ export const configSchema = z.strictObject({
         'Bound of the records that a destination refused for good. Past it `/health` is degraded, and further ones are counted, named in the log and gone.',
       ),
   }),
-  embedded: signalSet
-    .optional()
-    .meta({
-      description:
-        'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
-      defaultText: 'all signals',
-    }),
+  embedded: signalSet.optional().meta({
+    description:
+      'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
+    defaultText: 'all signals',
+  }),
   forward: group({
     otlpEndpoint: grpcEndpoint
       .optional()
       .describe(
         'OTLP gRPC endpoint that gets a copy of all three signals: `http://` without, `https://` with TLS; port 4317 where none is given.',
       ),
-    otlpHeaders: headers
-      .optional()
-      .meta({
-        writeOnly: true,
-        description:
-          'Headers of the forwarded requests: `name=value,name=value`, values percent-encoded as in OTEL_EXPORTER_OTLP_HEADERS; in the file also a map.',
-      }),
+    otlpHeaders: headers.optional().meta({
+      writeOnly: true,
+      description:
+        'Headers of the forwarded requests: `name=value,name=value`, values percent-encoded as in OTEL_EXPORTER_OTLP_HEADERS; in the file also a map.',
+    }),
     otlpHeadersFile: path
       .optional()
       .describe(
@@ -122,18 +118,14 @@ export const configSchema = z.strictObject({
       ),
   }),
   read: group({
-    traces: store
-      .optional()
-      .meta({
-        description: 'Store that answers for traces: `embedded`.',
-        defaultText: 'embedded where it keeps traces',
-      }),
-    metrics: store
-      .optional()
-      .meta({
-        description: 'Store that answers for metrics: `embedded`.',
-        defaultText: 'embedded where it keeps metrics',
-      }),
+    traces: store.optional().meta({
+      description: 'Store that answers for traces: `embedded`.',
+      defaultText: 'embedded where it keeps traces',
+    }),
+    metrics: store.optional().meta({
+      description: 'Store that answers for metrics: `embedded`.',
+      defaultText: 'embedded where it keeps metrics',
+    }),
     logs: store
       .optional()
       .meta({ description: 'Store that answers for logs: `embedded`.', defaultText: 'embedded where it keeps logs' }),

@@ -1,0 +1,121 @@
+import { randomInt } from 'node:crypto';
+import { type Command, InvalidArgumentError } from 'commander';
+import { formatDurationMs, readDurationMs } from '../../config/index.ts';
+import { createDemo, type Sent } from '../demo/index.ts';
+import { exitCodes } from '../failure.ts';
+import { grpcSender, httpSender } from '../otlp/sender.ts';
+import type { Outcome } from '../program.ts';
+import { addEndpoint } from '../reader-options.ts';
+import { findReceivers } from '../receivers.ts';
+import { connect } from '../rest.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface Options {
+  endpoint?: string;
+  otlpGrpc?: string;
+  otlpHttp?: string;
+  backfill: number;
+  once?: boolean;
+  clear?: boolean;
+  json?: boolean;
+}
+
+export function register(command: Command, outcome: Outcome): void {
+  addEndpoint(command);
+  command
+    .option('--otlp-grpc <host:port>', 'OTLP gRPC receiver (default: what the instance says)')
+    .option('--otlp-http <url>', 'OTLP HTTP receiver (default: what the instance says)')
+    .option('--backfill <duration>', 'how much past to make up first, 0s to 24h', readBackfill, 30 * 60_000)
+    .option('--once', 'send the past and end')
+    .option('--clear', 'remove what demos have sent (watchingcat.demo=true)')
+    .option('--json', 'print counts as JSON')
+    .addHelpText(
+      'after',
+      `
+A shop of six services in two namespaces: traces, logs, every kind of metric, Kubernetes events, a slow dependency,
+declined payments, and an incident in the middle. Everything carries the attribute watchingcat.demo=true.
+
+Examples:
+  watchingcat demo                     the last 30 minutes, then live until Ctrl-C
+  watchingcat demo --once              the last 30 minutes
+  watchingcat demo --clear             remove it`,
+    );
+  command.action(async () => {
+    const options = command.opts<Options>();
+    const terminal = outcome.terminal(command);
+    outcome.exitCode = options.clear ? await clear(options, terminal) : await run(options, terminal);
+  });
+}
+
+async function clear(options: Options, terminal: Terminal): Promise<number> {
+  const answer = await connect(options.endpoint, terminal.env).delete<{ deleted?: { [signal: string]: number } }>(
+    '/api/v1/demo',
+  );
+  if (options.json) terminal.print(JSON.stringify(answer));
+  else terminal.say('The demo data is removed.');
+  return exitCodes.ok;
+}
+
+async function run(options: Options, terminal: Terminal): Promise<number> {
+  const { rest, grpc, http } = await findReceivers(options.endpoint, terminal.env, {
+    grpc: options.otlpGrpc,
+    http: options.otlpHttp,
+  });
+  const cancel = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => cancel.abort());
+  using overGrpc = await grpcSender(grpc);
+  // As in a real cluster: SDKs speak gRPC or HTTP with protobuf, a script somewhere sends JSON.
+  const senders = {
+    traces: overGrpc,
+    metrics: overGrpc,
+    logs: httpSender(http, 'http/protobuf'),
+    events: httpSender(http, 'http/json'),
+  };
+  const demo = createDemo({
+    seed: randomInt(2 ** 32),
+    nowMs: () => Date.now(),
+    backfillMs: options.backfill,
+    visitsPerSecond: 1.2,
+    senders,
+  });
+
+  const startedMs = performance.now();
+  terminal.say(`Sending ${formatDurationMs(options.backfill)} of a small shop to gRPC ${grpc} and ${http} …`);
+  await demo.backfill(() => undefined);
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  terminal.say(`Sent ${counts(demo.sent)} in ${seconds} s.`);
+  for (const line of nextSteps(rest.endpoint)) terminal.say(line);
+  if (!options.once) {
+    terminal.say('Live now: about one visit a second, until Ctrl-C.');
+    await demo.live(cancel.signal, () => undefined);
+    terminal.say(`Sent ${counts(demo.sent)}.`);
+  }
+  if (options.json) terminal.print(JSON.stringify(demo.sent));
+  if (demo.sent.rejected === 0) return exitCodes.ok;
+  terminal.complain(`${demo.sent.rejected} records were rejected.`);
+  return exitCodes.problem;
+}
+
+function counts({ traces, metrics, logs }: Sent): string {
+  const number = new Intl.NumberFormat('en');
+  return `${number.format(traces)} spans, ${number.format(metrics)} data points, ${number.format(logs)} log records`;
+}
+
+function nextSteps(endpoint: string): string[] {
+  const ask = (path: string, query: string) =>
+    `  curl -sG ${endpoint}/api/v1/${path} --data-urlencode 'query=${query}'`;
+  return [
+    'Look at it:',
+    ask('traces', 'status=error AND http.response.status_code>=500'),
+    ask('logs', '"payment declined"'),
+    ask('metrics/query_range', 'sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))'),
+    '  watchingcat services',
+  ];
+}
+
+function readBackfill(text: string): number {
+  const ms = /^0s?$/.test(text) ? 0 : readDurationMs(text);
+  if (ms === undefined || ms > 86_400_000)
+    throw new InvalidArgumentError('Expected a duration from 0s to 24h, such as 30m.');
+  return ms;
+}
