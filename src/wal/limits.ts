@@ -44,3 +44,13 @@ export const answerMessageMax = 4_096;
 export const lostSegmentSeqs = 2 ** 20;
 /** Bytes set aside for a person to look at; past it damage is counted only. */
 export const quarantineBytesMax = 256 * MiB;
+/** How often the owner of a data folder shows that it lives, for those who cannot look it up. */
+export const lockBeatMs = 2_000;
+/** An owner that has not been seen for this long is gone. */
+export const lockStaleMs = 10_000;
+/** Dead letters lie in files of this size; a file goes when its last letter is forgotten. */
+export const deadLetterSegmentBytes = 8 * MiB;
+/** Indexes of refused records that a dead letter names; past it the letter stands for the whole request. */
+export const deadLetterRecordsMax = 5_000;
+/** Dead letters that are kept: their summaries are in memory. Past it further ones are counted, named in the log and gone. */
+export const deadLettersMax = 100_000;

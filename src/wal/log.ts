@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, Fault, type Signal } from '../base/index.ts';
+import { ActiveSegment } from './active.ts';
 import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
-import { DigestRows, digestsName, writeDigests } from './digests.ts';
-import { type File, type FileSystem, hasCode, systemFiles } from './files.ts';
+import { LogCursor } from './cursor.ts';
+import { type DigestRows, digestsName, writeDigests } from './digests.ts';
+import { type FileSystem, hasCode, systemFiles } from './files.ts';
 import { encodeHead, paddingOf, sealHead } from './frame.ts';
 import {
   answerMessageMax,
@@ -11,7 +13,6 @@ import {
   cursorFlushMs,
   diskCheckMs,
   diskUseMax,
-  fillAheadBytes,
   fullRetryAfterMs,
   groupBytesMax,
   groupPiecesMax,
@@ -25,7 +26,7 @@ import type { Quarantine } from './quarantine.ts';
 import { cursorPath, type Recovered, recover, type SealedSegment } from './recover.ts';
 import { RepeatTable } from './repeats.ts';
 import { type Reserve, reserveIn } from './reserve.ts';
-import { createSegment, newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
+import { newSeal, type SegmentHeader, segmentName } from './segment.ts';
 import { PlaceFile } from './slots.ts';
 
 // The owner's side of a log. What holds, each with a test of that name in log.test.ts or power.test.ts:
@@ -92,21 +93,6 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-/** The segment that takes frames. */
-interface OpenSegment {
-  readonly path: string;
-  readonly header: SegmentHeader;
-  readonly file: File;
-  /** End of the frames. */
-  position: number;
-  /** Zeros are on disk up to here. */
-  filledTo: number;
-  /** Never rejects. While it runs nothing is written past `filledTo`. */
-  filling: Promise<void> | undefined;
-  fillFailed: boolean;
-  readonly rows: DigestRows;
-}
-
 class SegmentedLog implements OwnedLog {
   readonly signal: Signal;
   readonly logId: string;
@@ -133,9 +119,11 @@ class SegmentedLog implements OwnedLog {
   readonly #sealed: SealedSegment[];
   /** Digests of sealed segments that are not on disk yet, by the segment's number; it is not deleted before. */
   readonly #unwritten = new Map<number, { name: string; rows: DigestRows }>();
-  #open: OpenSegment | undefined;
+  #open: ActiveSegment | undefined;
   #nextNumber: number;
   #nextSeq: number;
+  /** Numbers up to here are not given out, whatever `#nextSeq` says. */
+  #retiredSeq = 0;
   #durableSeq: number;
 
   #waiting: Waiting[] = [];
@@ -179,7 +167,7 @@ class SegmentedLog implements OwnedLog {
     this.#durableSeq = recovered.nextSeq - 1;
     for (const [name, file] of recovered.cursors) {
       const place = file.saved?.logId === this.logId ? file.saved.seq : 0;
-      this.#cursors.set(name, this.#newCursor(name, file, Math.max(place, this.#firstSeq - 1)));
+      this.#cursors.set(name, new LogCursor(name, file, Math.max(place, this.#firstSeq - 1), this));
     }
     if (window.ms > 0) {
       const monotonicMs = this.#clock.monotonicMs();
@@ -330,7 +318,6 @@ class SegmentedLog implements OwnedLog {
     let bytes = 0;
     for (const { sizeBytes } of group) bytes += sizeBytes + paddingOf(sizeBytes);
     const segment = await this.#segmentFor(bytes);
-    if (segment.filling && segment.position + bytes > segment.filledTo) await segment.filling;
     const pieces: Uint8Array[] = [];
     let seq = this.#nextSeq;
     for (const { head, sizeBytes, entry } of group) {
@@ -340,18 +327,15 @@ class SegmentedLog implements OwnedLog {
       if (padding > 0) pieces.push(zeros.subarray(0, padding));
     }
     try {
-      await segment.file.writev(pieces, segment.position);
+      await segment.write(pieces, bytes);
     } catch (error) {
       await this.#abandon(segment);
       throw error;
     }
-    segment.position += bytes;
-    segment.filledTo = Math.max(segment.filledTo, segment.position);
     this.#nextSeq = seq;
     this.#durableSeq = seq - 1;
     this.#failuresInARow = 0;
     this.#writtenSinceCheck = true;
-    this.#fillAhead(segment);
     const cameMs = this.#clock.monotonicMs();
     for (const { key, entry, answer, resolve } of group) {
       if (key !== '') {
@@ -394,12 +378,12 @@ class SegmentedLog implements OwnedLog {
   // ------------------------------------------------------------------------------------------------- segments
 
   /** The segment that has room for a group of so many bytes. */
-  async #segmentFor(bytes: number): Promise<OpenSegment> {
+  async #segmentFor(bytes: number): Promise<ActiveSegment> {
     const open = this.#open;
-    if (open) {
-      if (open.position === segmentHeadBytes || open.position + bytes <= this.#segmentBytes) return open;
-      await this.#seal(open);
-    }
+    const retired = this.#retiredSeq >= this.#nextSeq;
+    if (open && !retired && open.hasRoomFor(bytes)) return open;
+    if (open) await this.#seal(open);
+    if (retired) this.#nextSeq = this.#retiredSeq + 1;
     const number = this.#nextNumber;
     const header: SegmentHeader = {
       signal: this.signal,
@@ -409,17 +393,7 @@ class SegmentedLog implements OwnedLog {
       seal: newSeal(this.logId, number),
     };
     this.#nextNumber++;
-    const file = await createSegment(this.#files, this.#dir, header);
-    const segment: OpenSegment = {
-      path: join(this.#dir, segmentName(number, header.firstSeq)),
-      header,
-      file,
-      position: segmentHeadBytes,
-      filledTo: segmentHeadBytes,
-      filling: undefined,
-      fillFailed: false,
-      rows: new DigestRows(),
-    };
+    const segment = await ActiveSegment.create(this.#files, this.#dir, header, this.#segmentBytes);
     this.#open = segment;
     try {
       // Before its first frame, so that the loss of the whole file would be noticed.
@@ -431,15 +405,13 @@ class SegmentedLog implements OwnedLog {
     return segment;
   }
 
-  /** The segment takes no more frames. The zeros behind them are given back; if that is lost it costs space only. */
-  async #seal(segment: OpenSegment): Promise<void> {
+  /** The segment takes no more frames. */
+  async #seal(segment: ActiveSegment): Promise<void> {
     this.#open = undefined;
     const { path, header, position } = segment;
     const { number, firstSeq } = header;
     const lastSeq = this.#nextSeq - 1;
-    await segment.filling;
-    await segment.file.truncate(position).catch(() => undefined);
-    await segment.file.close().catch(() => undefined);
+    await segment.seal();
     if (lastSeq < firstSeq) {
       await this.#files.unlink(path).catch(() => undefined);
       return;
@@ -457,40 +429,8 @@ class SegmentedLog implements OwnedLog {
    * not tell the truth: it gets no more frames. What is left behind there counts for nothing, as the next segment
    * starts with the same number.
    */
-  async #abandon(segment: OpenSegment): Promise<void> {
-    await this.#seal(segment);
-  }
-
-  #fillAhead(segment: OpenSegment): void {
-    if (segment.filling || segment.fillFailed) return;
-    const from = segment.filledTo;
-    if (from - segment.position >= fillAheadBytes || from >= this.#segmentBytes) return;
-    const to = Math.min(this.#segmentBytes, from + fillAheadBytes);
-    segment.filling = this.#fill(segment.path, from, to)
-      .then(
-        () => {
-          segment.filledTo = to;
-        },
-        () => {
-          // Without zeros ahead the file grows with each write, which works as well.
-          segment.fillFailed = true;
-        },
-      )
-      .finally(() => {
-        segment.filling = undefined;
-      });
-  }
-
-  async #fill(path: string, from: number, to: number): Promise<void> {
-    const file = await this.#files.open(path, 'write');
-    try {
-      for (let at = from; at < to; at += zeros.byteLength) {
-        await file.writev([zeros.subarray(0, Math.min(zeros.byteLength, to - at))], at);
-      }
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  #abandon(segment: ActiveSegment): Promise<void> {
+    return this.#seal(segment);
   }
 
   /** Digest files of sealed segments, and the end of those that the window has passed. */
@@ -524,21 +464,22 @@ class SegmentedLog implements OwnedLog {
     let cursor = this.#cursors.get(name);
     if (!cursor) {
       const file = PlaceFile.fresh(this.#files, this.#dir, cursorPath(this.#dir, name));
-      cursor = this.#newCursor(name, file, this.#firstSeq - 1);
+      cursor = new LogCursor(name, file, this.#firstSeq - 1, this);
       this.#cursors.set(name, cursor);
       this.#flushSoon();
     }
     return cursor;
   }
 
-  #newCursor(name: string, file: PlaceFile, settledSeq: number): LogCursor {
-    return new LogCursor(name, this.logId, file, settledSeq, {
-      durableSeq: () => this.#durableSeq,
-      moved: () => {
-        this.#flushSoon();
-        if (this.#sealed.length > 0) this.#reclaim();
-      },
-    });
+  cursorMoved(): void {
+    this.#flushSoon();
+    if (this.#sealed.length > 0) this.#reclaim();
+  }
+
+  retire(seq: number): void {
+    const lost = seq - this.#durableSeq;
+    this.#logger?.warn({ signal: this.signal, seq, lost }, 'a destination is ahead of the log, which lost its end');
+    this.#retiredSeq = Math.max(this.#retiredSeq, seq);
   }
 
   cursorNames(): readonly string[] {
@@ -640,7 +581,7 @@ class SegmentedLog implements OwnedLog {
     }
   }
 
-  async #sealIdle(open: OpenSegment): Promise<void> {
+  async #sealIdle(open: ActiveSegment): Promise<void> {
     await this.#seal(open);
     this.#drain = undefined;
     if (this.#waiting.length > 0) this.#drain = this.#writeGroups();
@@ -702,67 +643,7 @@ class SegmentedLog implements OwnedLog {
   }
 }
 
-interface Owner {
-  durableSeq(): number;
-  moved(): void;
-}
-
-class LogCursor implements Cursor {
-  readonly name: string;
-  readonly #logId: string;
-  readonly #file: PlaceFile;
-  readonly #owner: Owner;
-  #settledSeq: number;
-  /** Writes one after the other. */
-  #writing: Promise<void> = Promise.resolve();
-  #forgotten = false;
-
-  constructor(name: string, logId: string, file: PlaceFile, settledSeq: number, owner: Owner) {
-    this.name = name;
-    this.#logId = logId;
-    this.#file = file;
-    this.#settledSeq = settledSeq;
-    this.#owner = owner;
-  }
-
-  get settledSeq(): number {
-    return this.#settledSeq;
-  }
-
-  settle(seq: number): void {
-    if (seq > this.#owner.durableSeq()) throw new RangeError(`${seq} is not in the log yet`);
-    if (seq <= this.#settledSeq) return;
-    this.#settledSeq = seq;
-    this.#owner.moved();
-  }
-
-  flush(): Promise<void> {
-    return this.flushThrough(this.#settledSeq);
-  }
-
-  /** Resolves when at least `seq` is on disk. */
-  flushThrough(seq: number): Promise<void> {
-    const written = this.#writing.then(async () => {
-      const { saved } = this.#file;
-      if (this.#forgotten || (saved?.logId === this.#logId && saved.seq >= seq)) return;
-      await this.#file.write({ logId: this.#logId, seq: this.#settledSeq, number: 0 });
-    });
-    this.#writing = written.catch(() => undefined);
-    return written;
-  }
-
-  async forget(): Promise<void> {
-    this.#forgotten = true;
-    await this.close();
-  }
-
-  async close(): Promise<void> {
-    await this.#writing;
-    await this.#file.close();
-  }
-}
-
-const zeros = Buffer.alloc(1024 * 1024);
+const zeros = Buffer.alloc(8);
 const diskFullMessage = 'the disk is full';
 
 function unavailable(message: string, retryAfterMs: number, cause?: unknown): Fault {

@@ -1,0 +1,67 @@
+import type { Cursor } from './contract.ts';
+import type { PlaceFile } from './slots.ts';
+
+/** What a cursor needs of its log. */
+interface Owner {
+  readonly logId: string;
+  readonly durableSeq: number;
+  /** Numbers up to `seq` were given out in a part of the log that is lost: they are never given out again. */
+  retire(seq: number): void;
+  cursorMoved(): void;
+}
+
+/** A reader's place, in memory and on disk. */
+export class LogCursor implements Cursor {
+  readonly name: string;
+  readonly #file: PlaceFile;
+  readonly #owner: Owner;
+  #settledSeq: number;
+  /** Writes one after the other. Never rejects. */
+  #writing: Promise<void> = Promise.resolve();
+  #forgotten = false;
+
+  constructor(name: string, file: PlaceFile, settledSeq: number, owner: Owner) {
+    this.name = name;
+    this.#file = file;
+    this.#settledSeq = settledSeq;
+    this.#owner = owner;
+  }
+
+  get settledSeq(): number {
+    return this.#settledSeq;
+  }
+
+  settle(seq: number): void {
+    if (seq <= this.#settledSeq) return;
+    // A store that keeps its own place can be ahead of a log that lost its end to damage.
+    if (seq > this.#owner.durableSeq) this.#owner.retire(seq);
+    this.#settledSeq = seq;
+    this.#owner.cursorMoved();
+  }
+
+  flush(): Promise<void> {
+    return this.flushThrough(this.#settledSeq);
+  }
+
+  /** Resolves when at least `seq` is on disk. */
+  flushThrough(seq: number): Promise<void> {
+    const written = this.#writing.then(async () => {
+      const { saved } = this.#file;
+      if (this.#forgotten || (saved?.logId === this.#owner.logId && saved.seq >= seq)) return;
+      await this.#file.write({ logId: this.#owner.logId, seq: this.#settledSeq, number: 0 });
+    });
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  /** Nothing is written after it resolves. */
+  async forget(): Promise<void> {
+    this.#forgotten = true;
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#file.close();
+  }
+}

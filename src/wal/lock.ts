@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readFile, readlink, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Fault } from '../base/index.ts';
+import { hasCode } from './files.ts';
+import { lockBeatMs, lockStaleMs } from './limits.ts';
+
+// Node has no flock. The lock is a file that names its owner so exactly that a number which the system has given to
+// another process since is not mistaken for it: process, its start time, the boot, the process namespace.
+// Owners in another namespace (a container on the same volume) cannot be looked up; they are known by a beating
+// modification time.
+
+interface Owner {
+  readonly pid: number;
+  /** Clock ticks after boot (field 22 of /proc/<pid>/stat); '' where there is no /proc. */
+  readonly startTime: string;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+}
+
+/**
+ * Takes a folder for this process until it is disposed or the process ends, by whatever signal.
+ * @throws Fault `unavailable` with what to do, where another process has it or the folder cannot be written to.
+ */
+export async function lockFolder(dir: string): Promise<AsyncDisposable> {
+  const path = join(dir, 'lock');
+  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+  const mine = JSON.stringify(await self());
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o750 });
+    await writeFile(aside, mine, { mode: 0o640 });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new Fault(
+      'unavailable',
+      `cannot write to the data folder ${dir} (${'code' in error ? error.code : error.message}): ` +
+        'make it writable for this user, or set WATCHINGCAT_DATA_DIR to another folder',
+      { cause: error },
+    );
+  }
+  try {
+    // A link is made by one process only, whoever else tries.
+    while (!(await linked(aside, path))) await takeFromTheDead(path, aside, dir);
+  } finally {
+    await unlink(aside);
+  }
+  const beat = setInterval(() => {
+    const now = new Date();
+    // A beat that fails is one beat less; the next follows.
+    utimes(path, now, now).catch(() => undefined);
+  }, lockBeatMs);
+  beat.unref();
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(beat);
+      if ((await contents(path)) === mine) await unlink(path);
+    },
+  };
+}
+
+async function linked(aside: string, path: string): Promise<boolean> {
+  try {
+    await link(aside, path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** Removes the lock of a process that is gone. @throws Fault where it is not. */
+async function takeFromTheDead(path: string, aside: string, dir: string): Promise<void> {
+  const text = await contents(path);
+  if (text === undefined) return;
+  const owner = parse(text);
+  const alive = owner ? await isAlive(owner, path, aside) : await isBeating(path, aside);
+  if (!alive) {
+    const dead = `${aside}.dead`;
+    try {
+      await rename(path, dead);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return;
+      throw error;
+    }
+    const taken = await contents(dead);
+    // Between the look and the rename another process may have done the same and locked: give it back.
+    if (taken !== text) await linked(dead, path);
+    await unlink(dead);
+    return;
+  }
+  throw new Fault(
+    'unavailable',
+    `the data folder ${dir} is in use by another process${owner ? ` (pid ${owner.pid})` : ''}: ` +
+      'stop that one first, or set WATCHINGCAT_DATA_DIR to another folder',
+  );
+}
+
+async function isAlive(owner: Owner, path: string, aside: string): Promise<boolean> {
+  const here = await self();
+  if (owner.bootId !== here.bootId || owner.pidNamespace !== here.pidNamespace) return isBeating(path, aside);
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if (hasCode(error, 'ESRCH')) return false;
+  }
+  const startTime = await startTimeOf(owner.pid);
+  return startTime === '' || startTime === owner.startTime;
+}
+
+/** By the file system's own clock: the file beside it was just written. */
+async function isBeating(path: string, aside: string): Promise<boolean> {
+  try {
+    const first = (await stat(path)).mtimeMs;
+    if ((await stat(aside)).mtimeMs - first > lockStaleMs) return false;
+    for (let waitedMs = 0; waitedMs < 2 * lockBeatMs; waitedMs += 200) {
+      await wait(200);
+      if ((await stat(path)).mtimeMs !== first) return true;
+    }
+    return false;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+async function self(): Promise<Owner> {
+  const bootId = (await contents('/proc/sys/kernel/random/boot_id'))?.trim() ?? '';
+  const pidNamespace = await readlink('/proc/self/ns/pid').catch(() => '');
+  return { pid: process.pid, startTime: await startTimeOf(process.pid), bootId, pidNamespace };
+}
+
+/** '' where the system does not tell. */
+async function startTimeOf(pid: number): Promise<string> {
+  const line = await contents(`/proc/${pid}/stat`);
+  // The second field is the command in parentheses and may hold anything; field 3 follows its last one.
+  return line?.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+async function contents(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ESRCH')) return undefined;
+    throw error;
+  }
+}
+
+function parse(text: string): Owner | undefined {
+  try {
+    const owner: unknown = JSON.parse(text);
+    if (typeof owner !== 'object' || owner === null) return undefined;
+    const { pid, startTime, bootId, pidNamespace } = owner as Record<string, unknown>;
+    if (typeof pid !== 'number' || typeof startTime !== 'string') return undefined;
+    if (typeof bootId !== 'string' || typeof pidNamespace !== 'string') return undefined;
+    return { pid, startTime, bootId, pidNamespace };
+  } catch {
+    return undefined; // cut off when the machine lost power
+  }
+}
