@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Load, type LoadSignal, sendLoad } from './load.ts';
+import { type Load, type LoadSignal, sendLoad } from '../test/kit/load.ts';
 import { type System, type SystemName, startSystem } from './systems.ts';
 import { table } from './table.ts';
 import { cpuSeconds, memoryMebibytes, resetPeak } from './usage.ts';

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startCollector } from '../test/kit/collector.ts';
+import { type LoadSignal, type Sink, startSink } from '../test/kit/load.ts';
 import { startProcess } from '../test/kit/process.ts';
-import { type LoadSignal, type Sink, startSink } from './load.ts';
 
 /** The systems that are compared. C0, C1, C2: the OpenTelemetry Collector; durable, embedded: two shapes of ours. */
 export const systemNames = ['C0', 'C1', 'C2', 'durable', 'embedded'] as const;

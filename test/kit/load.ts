@@ -1,13 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  answers,
-  backendProgram,
-  freePort,
-  type RunningProgram,
-  runProgram,
-  startProgram,
-} from '../test/kit/program.ts';
+import { answers, backendProgram, freePort, type RunningProgram, runProgram, startProgram } from './program.ts';
 
 export type LoadSignal = 'traces' | 'logs' | 'metrics';
 export type LoadProtocol = 'grpc' | 'http';

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
+import { runProgram } from '../kit/program.ts';
+import { expectSent, type Sent } from './sent.ts';
+import { javaScriptClient, pythonClient } from './setup.ts';
+
+// The OpenTelemetry SDKs as applications use them, against the process as a user starts it.
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let running: Running;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  running = await startProcess({ dataDir: folder.path });
+});
+afterAll(async () => {
+  const ended = await running?.stop();
+  await folder?.[Symbol.asyncDispose]();
+  expect(ended?.code).toBe(0);
+});
+
+describe('OpenTelemetry SDK for JavaScript', () => {
+  let program: string;
+  beforeAll(async () => {
+    program = await javaScriptClient();
+  });
+  it.each([
+    ['grpc', 'none'],
+    ['grpc', 'gzip'],
+    ['http/protobuf', 'none'],
+    ['http/protobuf', 'gzip'],
+    ['http/json', 'none'],
+    ['http/json', 'gzip'],
+  ])('%s, %s: traces, metrics and logs are queryable, once', async (protocol, compression) => {
+    const endpoint = protocol === 'grpc' ? `http://${running.otlpGrpc}` : running.otlpHttp;
+    const service = `js-${protocol}-${compression}`.replace('/', '-');
+    const done = await runCommand([protocol, endpoint, service, compression], { bin: program });
+    expect(done.stderr).toBe('');
+    expect(done.code).toBe(0);
+    await expectSent(running.http, JSON.parse(done.stdout) as Sent);
+  });
+});
+
+describe('OpenTelemetry SDK for Python', () => {
+  let client: Awaited<ReturnType<typeof pythonClient>>;
+  beforeAll(async () => {
+    client = await pythonClient();
+  });
+  it.each([
+    ['grpc', 'none'],
+    ['grpc', 'gzip'],
+    ['grpc', 'deflate'],
+    ['http/protobuf', 'none'],
+    ['http/protobuf', 'gzip'],
+    ['http/protobuf', 'deflate'],
+  ])('%s, %s: traces, metrics and logs are queryable, once', async (protocol, compression) => {
+    const endpoint = protocol === 'grpc' ? running.otlpGrpc : running.otlpHttp;
+    const service = `python-${protocol}-${compression}`.replace('/', '-');
+    const done = await runProgram(client.interpreter, [client.program, protocol, endpoint, service, compression]);
+    await expectSent(running.http, JSON.parse(done.stdout) as Sent);
+  });
+});
