@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { Fault, type Signal, signals } from '../base/index.ts';
 import { configFileBytesMax } from './limits.ts';
 import { nearest } from './nearest.ts';
@@ -255,12 +255,16 @@ function readConfigFile(named: string, cwd: string, problems: string[]): ConfigF
     path,
     tree: (tree ?? {}) as Tree,
     origin(key) {
-      for (let keys = key.split('.'); keys.length > 0; keys = keys.slice(0, -1)) {
-        const node: unknown = document.getIn(keys, true);
-        const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
-        if (Array.isArray(range) && typeof range[0] === 'number') return `${named}:${lines.linePos(range[0]).line}`;
+      let line: number | undefined;
+      let node: unknown = document.contents;
+      for (const name of key.split('.')) {
+        if (!isMap(node)) break;
+        const pair = node.items.find((item) => isScalar(item.key) && item.key.value === name);
+        if (pair === undefined) break;
+        if (isScalar(pair.key) && pair.key.range) line = lines.linePos(pair.key.range[0]).line;
+        node = pair.value;
       }
-      return named;
+      return line === undefined ? named : `${named}:${line}`;
     },
   };
 }
@@ -296,9 +300,8 @@ function readSmallFile(path: string): string | { why: string } {
 function unknownVariable(name: string, value: string): string | undefined {
   if (name === 'WATCHINGCAT_CONFIG' || name === 'WATCHINGCAT_ENDPOINT') return undefined;
   // Kubernetes sets these in every pod of a namespace with Services whose names begin with "watchingcat".
-  if (/_SERVICE_(HOST|PORT|PORT_\w+)$/.test(name) || /_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/.test(name)) {
-    if (/^(tcp|udp|sctp):\/\//.test(value) || !/_PORT$/.test(name)) return undefined;
-  }
+  if (/_SERVICE_(HOST|PORT|PORT_\w+)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)) return undefined;
+  if (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value)) return undefined;
   const toCome = settingsToCome.find((path) => environmentName(path) === name);
   if (toCome !== undefined) return `${name}: not available yet in this version; expected it to be absent`;
   return `${name}: unknown variable${nearest(

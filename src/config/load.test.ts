@@ -1,0 +1,309 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { configJsonSchema, configReference, effectiveSettings } from './explain.ts';
+import { inspectConfig, loadConfig } from './load.ts';
+import { configSchema, environmentName, settings, settingsToCome } from './schema.ts';
+
+const canary = 'canary-f00d';
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'watchingcat-config-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(text: string): string {
+  const path = join(folder, `${Math.random()}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+function load(env: { [name: string]: string }, flags: { [flag: string]: string } = {}) {
+  return loadConfig({ env, flags, cwd: folder });
+}
+function problems(env: { [name: string]: string }, flags: { [flag: string]: string } = {}) {
+  return inspectConfig({ env, flags, cwd: folder }).problems;
+}
+
+describe('what is set', () => {
+  it('needs nothing', () => {
+    const config = load({});
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      ports: { otlpGrpc: 4317, otlpHttp: 4318, http: 8090 },
+      dataDir: join(folder, 'data'),
+      walMaxBytes: 4 * 2 ** 30,
+      deadLettersMaxBytes: 2 ** 30,
+      retentionMs: { traces: 7 * 86_400_000, metrics: 15 * 86_400_000, logs: 7 * 86_400_000 },
+      read: { traces: 'embedded', metrics: 'embedded', logs: 'embedded' },
+      forward: undefined,
+      logLevel: 'info',
+      warnings: [],
+    });
+    expect([...config.embedded]).toEqual(['traces', 'metrics', 'logs']);
+  });
+
+  it('counts in rising order: file, environment, flag', () => {
+    const config = file('http: {port: 1}\notlp: {grpcPort: 1, httpPort: 11}\nretention: {logs: 1d}');
+    const env = { WATCHINGCAT_CONFIG: config, WATCHINGCAT_HTTP_PORT: '2', WATCHINGCAT_OTLP_GRPC_PORT: '12' };
+    expect(load(env, { '--http-port': '3' })).toMatchObject({ ports: { otlpGrpc: 12, otlpHttp: 11, http: 3 } });
+    expect(load(env).retentionMs.logs).toBe(86_400_000);
+    expect(load(env, { '--config': file('') }).ports.otlpHttp).toBe(4318);
+  });
+
+  it('takes the names that are promised', () => {
+    const promised = `HOST OTLP_GRPC_PORT OTLP_HTTP_PORT HTTP_PORT DATA_DIR WAL_MAX_BYTES RETENTION_TRACES
+      RETENTION_METRICS RETENTION_LOGS FORWARD_OTLP_ENDPOINT FORWARD_OTLP_HEADERS EMBEDDED READ_TRACES READ_METRICS
+      READ_LOGS DEAD_LETTERS_MAX_BYTES CLUSTER_NAME CLOUD_REGION ENVIRONMENT LOG_LEVEL JAEGER_OTLP_ENDPOINT
+      JAEGER_QUERY_ENDPOINT PROMETHEUS_REMOTE_WRITE_URL PROMETHEUS_QUERY_URL ELASTICSEARCH_URL ELASTICSEARCH_USERNAME
+      ELASTICSEARCH_PASSWORD ELASTICSEARCH_API_KEY K8S_ENRICHMENT API_KEYS_FILE OIDC_ISSUER TLS_CERT_FILE TLS_KEY_FILE
+      TLS_CLIENT_CA_FILE`;
+    const known = [...settings.map(({ env }) => env), ...settingsToCome.map(environmentName)];
+    for (const name of promised.split(/\s+/)) expect(known).toContain(`WATCHINGCAT_${name}`);
+  });
+
+  it('counts an empty variable as not set', () => expect(load({ WATCHINGCAT_HTTP_PORT: '' }).ports.http).toBe(8090));
+
+  it('resolves a path of the file against the file, others against the working directory', () => {
+    const config = file('dataDir: inside');
+    const inspect = (flags: { [flag: string]: string }) => loadConfig({ env: {}, flags, cwd: '/somewhere' }).dataDir;
+    expect(inspect({ '--config': config })).toBe(join(folder, 'inside'));
+    expect(inspect({ '--data-dir': 'there' })).toBe('/somewhere/there');
+  });
+
+  it.each([
+    ['http://collector', 'http://collector:4317'],
+    ['https://collector.example:443/', 'https://collector.example:443'],
+    ['http://[::1]:14317', 'http://[::1]:14317'],
+  ])('forwards to %s', (written, endpoint) =>
+    expect(load({ WATCHINGCAT_FORWARD_OTLP_ENDPOINT: written }).forward).toEqual({ endpoint, headers: {} }),
+  );
+
+  it.each([
+    ['a list', { WATCHINGCAT_FORWARD_OTLP_HEADERS: 'Authorization=Bearer%20x,x-tenant=a=b' }],
+    ['a mounted file', { WATCHINGCAT_FORWARD_OTLP_HEADERS_FILE: 'headers' }],
+  ])('reads headers from %s', (_, env) => {
+    writeFileSync(join(folder, 'headers'), 'authorization=Bearer%20x\nx-tenant=a=b\n');
+    const { forward } = load({ WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c', ...env });
+    expect(forward?.headers).toEqual({ authorization: 'Bearer x', 'x-tenant': 'a=b' });
+  });
+
+  it('reads headers from a map in the file', () => {
+    const config = file('forward: {otlpEndpoint: "http://c", otlpHeaders: {x-tenant: "a, b"}}');
+    expect(load({ WATCHINGCAT_CONFIG: config }).forward?.headers).toEqual({ 'x-tenant': 'a, b' });
+  });
+
+  it('keeps everything here although it is forwarded, unless told otherwise', () => {
+    const forward = { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c' };
+    expect(load(forward).embedded.size).toBe(3);
+    const relay = load({ ...forward, WATCHINGCAT_EMBEDDED: 'off' });
+    expect(relay.embedded.size).toBe(0);
+    expect(relay.read).toEqual({ traces: 'none', metrics: 'none', logs: 'none' });
+    const part = load({ ...forward, WATCHINGCAT_EMBEDDED: 'logs, traces' });
+    expect(part.read).toEqual({ traces: 'embedded', metrics: 'none', logs: 'embedded' });
+  });
+
+  it.each([
+    ['127.0.0.1', 0],
+    ['127.9.9.9', 0],
+    ['::1', 0],
+    ['localhost', 0],
+    ['0.0.0.0', 1],
+    ['::', 1],
+    ['10.0.0.1', 1],
+  ])('on %s, warns %i times that everybody may read', (host, count) =>
+    expect(load({ WATCHINGCAT_HOST: host }).warnings).toHaveLength(count),
+  );
+});
+
+describe('what stops the start', () => {
+  it.each([
+    [
+      'an unknown variable',
+      { WATCHINGCAT_HTPP_PORT: '1' },
+      'WATCHINGCAT_HTPP_PORT: unknown variable; did you mean WATCHINGCAT_HTTP_PORT?',
+    ],
+    [
+      'a bad port',
+      { WATCHINGCAT_HTTP_PORT: '65536' },
+      'http.port (WATCHINGCAT_HTTP_PORT): expected a port from 0 to 65535 (0 = any free port), got "65536"',
+    ],
+    ['a port that is a word', { WATCHINGCAT_HTTP_PORT: '80x' }, 'http.port (WATCHINGCAT_HTTP_PORT): expected a port'],
+    [
+      'a duration without unit',
+      { WATCHINGCAT_RETENTION_LOGS: '7' },
+      'retention.logs (WATCHINGCAT_RETENTION_LOGS): expected a duration such as 7d',
+    ],
+    [
+      'no retention at all',
+      { WATCHINGCAT_RETENTION_LOGS: '0d' },
+      'retention.logs (WATCHINGCAT_RETENTION_LOGS): expected a duration',
+    ],
+    [
+      'a small log',
+      { WATCHINGCAT_WAL_MAX_BYTES: '1MiB' },
+      'wal.maxBytes (WATCHINGCAT_WAL_MAX_BYTES): expected a size such as 4GiB, at least',
+    ],
+    [
+      'a signal that is none',
+      { WATCHINGCAT_EMBEDDED: 'traces,profiles' },
+      'embedded (WATCHINGCAT_EMBEDDED): expected some of traces, metrics, logs, separated by commas, or off, got "traces,profiles"',
+    ],
+    [
+      'nothing at all to keep',
+      { WATCHINGCAT_EMBEDDED: 'off' },
+      'embedded (WATCHINGCAT_EMBEDDED): traces, metrics, logs would go nowhere',
+    ],
+    [
+      'a signal without a home',
+      { WATCHINGCAT_EMBEDDED: 'traces' },
+      'embedded (WATCHINGCAT_EMBEDDED): metrics, logs would go nowhere',
+    ],
+    [
+      'a store that is not there',
+      { WATCHINGCAT_READ_LOGS: 'elasticsearch' },
+      'read.logs (WATCHINGCAT_READ_LOGS): expected embedded, got "elasticsearch"',
+    ],
+    [
+      'a level that is none',
+      { WATCHINGCAT_LOG_LEVEL: 'loud' },
+      'log.level (WATCHINGCAT_LOG_LEVEL): expected one of trace, debug',
+    ],
+    [
+      'an endpoint with a path',
+      { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c/v1/traces' },
+      'forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT): expected a URL such as',
+    ],
+    [
+      'ourselves as the far side',
+      { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://localhost:4317' },
+      'forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT): expected another process',
+    ],
+    [
+      'headers for nobody',
+      { WATCHINGCAT_FORWARD_OTLP_HEADERS: 'a=b' },
+      'forward.otlpHeaders (WATCHINGCAT_FORWARD_OTLP_HEADERS): expected forward.otlpEndpoint beside it',
+    ],
+    [
+      'one port twice',
+      { WATCHINGCAT_HTTP_PORT: '4317' },
+      'http.port (WATCHINGCAT_HTTP_PORT): expected a port of its own, but 4317 is otlp.grpcPort (default)',
+    ],
+    [
+      'what is to come',
+      { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j' },
+      'WATCHINGCAT_JAEGER_OTLP_ENDPOINT: not available yet in this version',
+    ],
+    [
+      'a file that is not there',
+      { WATCHINGCAT_CONFIG: 'none.yaml' },
+      'none.yaml: the configuration file does not exist',
+    ],
+  ])('%s', (_, env, problem) => {
+    const found = problems(env as unknown as { [name: string]: string });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(problem);
+  });
+
+  it.each([
+    ['an unknown key', 'http:\n  prot: 1', ':2): unknown key; did you mean http.port?'],
+    ['an unknown key at the top', 'hots: x', ':1): unknown key; did you mean host?'],
+    ['a bad value', '# ports\nhttp:\n  port: -1', ':3): expected a port'],
+    ['a value for a map', 'host: localhost\nhttp: 8090', ':2): expected a map of settings'],
+    ['a list for the file', '- host', ':1: expected a map of settings'],
+    ['what is no YAML', 'host: "x', ':1: not YAML:'],
+    ['a key twice', 'host: localhost\nhost: localhost', ':2: not YAML:'],
+    ['an alias', 'host: &a localhost\nenvironment: *a', 'aliases'],
+    ['what is to come', 'elasticsearch:\n  url: http://e', ':1): not available yet in this version'],
+    ['a prototype', '__proto__: {host: 1.2.3.4}', 'unknown key'],
+  ])('%s in the file', (_, text, problem) => {
+    const found = problems({}, { '--config': file(text) });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(problem);
+    expect(({} as { host?: string }).host).toBeUndefined();
+  });
+
+  it('tells all problems at once', () =>
+    expect(problems({ WATCHINGCAT_HTTP_PORT: 'x', WATCHINGCAT_LOG_LEVEL: 'x', WATCHINGCAT_X: 'x' })).toHaveLength(3));
+
+  it('throws them as one Fault', () =>
+    expect(() => load({ WATCHINGCAT_HTTP_PORT: 'x' })).toThrowError(
+      expect.objectContaining({ name: 'Fault', code: 'malformed' }),
+    ));
+});
+
+it('leaves alone what Kubernetes sets for Services whose names begin like ours', () => {
+  const links = {
+    WATCHINGCAT_BACKEND_SERVICE_HOST: '10.0.0.1',
+    WATCHINGCAT_BACKEND_SERVICE_PORT: '8090',
+    WATCHINGCAT_BACKEND_SERVICE_PORT_OTLP_GRPC: '4317',
+    WATCHINGCAT_BACKEND_PORT: 'tcp://10.0.0.1:8090',
+    WATCHINGCAT_BACKEND_PORT_8090_TCP: 'tcp://10.0.0.1:8090',
+    WATCHINGCAT_BACKEND_PORT_8090_TCP_PROTO: 'tcp',
+    WATCHINGCAT_BACKEND_PORT_8090_TCP_PORT: '8090',
+    WATCHINGCAT_BACKEND_PORT_8090_TCP_ADDR: '10.0.0.1',
+  };
+  expect(problems(links)).toEqual([]);
+});
+
+describe('secrets', () => {
+  it.each([
+    ['good', `authorization=${canary}`],
+    ['bad', `${canary}`],
+  ])('are in no output, %s', (_, headers) => {
+    const env = { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c', WATCHINGCAT_FORWARD_OTLP_HEADERS: headers };
+    const inspection = inspectConfig({ env, flags: {}, cwd: folder });
+    expect(JSON.stringify([effectiveSettings(inspection), inspection.problems])).not.toContain(canary);
+  });
+
+  it('are hidden where a secret is written in the file with a mistake beside it', () => {
+    const config = file(`forward: {otlpEndpoint: "http://c", otlpHeaders: {x: "${canary}", "bad name": "${canary}"}}`);
+    expect(JSON.stringify(problems({ WATCHINGCAT_CONFIG: config }))).not.toContain(canary);
+  });
+
+  it('have no flag', () => {
+    for (const { secret, flag } of settings) expect(secret && flag !== undefined).toBe(false);
+  });
+});
+
+it('tells where each value came from', () => {
+  const config = file('host: localhost\nlog:\n  level: warn');
+  const env = { WATCHINGCAT_CONFIG: config, WATCHINGCAT_DATA_DIR: '/d' };
+  const inspection = inspectConfig({ env, flags: { '--http-port': '0' }, cwd: folder });
+  const origins = Object.fromEntries(
+    effectiveSettings(inspection).map(({ setting, origin }) => [setting.path, origin]),
+  );
+  expect(origins).toMatchObject({
+    host: `${config}:1`,
+    'log.level': `${config}:3`,
+    dataDir: 'WATCHINGCAT_DATA_DIR',
+    'http.port': '--http-port',
+    'otlp.grpcPort': 'default',
+  });
+});
+
+it('has a JSON Schema that knows every setting and no other key', () => {
+  const schema = configJsonSchema() as { properties: { [key: string]: unknown }; additionalProperties: boolean };
+  expect(schema.additionalProperties).toBe(false);
+  expect(Object.keys(schema.properties)).toEqual(Object.keys(configSchema.shape));
+  expect(JSON.stringify(schema)).toContain('"default":"4GiB"');
+});
+
+it('describes every setting', () => {
+  for (const { description } of settings) expect(description).not.toBe('');
+});
+
+it('has a reference that is current (npm run docs writes it)', () => {
+  expect(readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')).toBe(configReference());
+});
+
+it('has an example in the reference that is accepted', () => {
+  const [, yaml] = /```yaml\n([\s\S]*?)```/.exec(configReference()) ?? [];
+  expect(configSchema.safeParse(parse(yaml ?? '')).error).toBeUndefined();
+});
+
+it('accepts every default', () => {
+  expect(z.safeParse(configSchema, {}).success).toBe(true);
+});
