@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LoadSignal, sendLoad } from '../test/kit/load.ts';
 import { getJson, type Running, startProcess } from '../test/kit/process.ts';
+import { memoryMebibytes } from '../test/kit/usage.ts';
 import { storedItems } from './systems.ts';
 import { median, table } from './table.ts';
-import { memoryMebibytes } from './usage.ts';
 
 interface TraceList {
   readonly traces: readonly { readonly traceId: string }[];

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProcess } from '../test/kit/process.ts';
 import { runProgram } from '../test/kit/program.ts';
+import { cpuSeconds, memoryMebibytes, processTree } from '../test/kit/usage.ts';
 import { median, table } from './table.ts';
-import { cpuSeconds, memoryMebibytes, processTree } from './usage.ts';
 
 const root = join(import.meta.dirname, '..');
 

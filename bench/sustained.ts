@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Load, type LoadSignal, sendLoad } from '../test/kit/load.ts';
+import { cpuSeconds, memoryMebibytes, resetPeak } from '../test/kit/usage.ts';
 import { type System, type SystemName, startSystem } from './systems.ts';
 import { table } from './table.ts';
-import { cpuSeconds, memoryMebibytes, resetPeak } from './usage.ts';
 
 /** What a load at a fixed rate did to a system. */
 interface Held {

@@ -1,5 +1,6 @@
 import type { Signal } from '../../src/base/index.ts';
 import { encodeOtlp } from '../kit/otlp.ts';
+import { randomFrom } from '../kit/random.ts';
 import { message, withBytes } from './message.ts';
 
 /** A body that is sent to the Collector and to us. `protobuf` goes over HTTP and over gRPC, `json` over HTTP. */
@@ -249,17 +250,6 @@ function damaged(body: Buffer<ArrayBuffer>, below: (limit: number) => number): B
     default: // the end is missing
       return body.subarray(0, Math.max(1, at));
   }
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function encodeSpan(fields: object): Uint8Array {
