@@ -12,6 +12,7 @@ import { faultOf, refuseConnection, sendFault } from './problem.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoutes } from './routes/home.ts';
 import { logsRoutes } from './routes/logs.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { ownMetricsRoutes } from './routes/own-metrics.ts';
 import { pipelineRoutes } from './routes/pipeline.ts';
 import { servicesRoutes } from './routes/services.ts';
@@ -107,6 +108,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     servicesRoutes,
     tracesRoutes,
     logsRoutes,
+    metricsRoutes,
     pipelineRoutes,
   ]) {
     await app.register(routes(parts));

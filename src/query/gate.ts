@@ -13,9 +13,10 @@ export interface Gate {
    * @param cancel  The client is gone. What it waited for is stopped, and its place is free once `work` has ended.
    * @param work    Is to end soon after its signal fires. Where it does not, the caller is answered all the same, and
    *                its place stays taken: a store that ignores signals is not given more work than it can hold.
+   * @param askedMs Milliseconds that the caller grants; never more than `budgetMs`.
    * @throws Fault  `unavailable` with retryAfterMs when too many wait; `tooSlow` when the budget is used up.
    */
-  run<T>(cancel: AbortSignal, work: (cancel: AbortSignal) => Promise<T>): Promise<T>;
+  run<T>(cancel: AbortSignal, work: (cancel: AbortSignal) => Promise<T>, askedMs?: number): Promise<T>;
 }
 
 export function createGate({ atOnceMax, waitingMax, budgetMs }: GateLimits): Gate {
@@ -57,14 +58,19 @@ export function createGate({ atOnceMax, waitingMax, budgetMs }: GateLimits): Gat
     });
   }
 
-  async function run<T>(cancel: AbortSignal, work: (cancel: AbortSignal) => Promise<T>): Promise<T> {
+  async function run<T>(
+    cancel: AbortSignal,
+    work: (cancel: AbortSignal) => Promise<T>,
+    askedMs = budgetMs,
+  ): Promise<T> {
+    const grantedMs = Math.min(askedMs, budgetMs);
     const budget = new AbortController();
     const stop = AbortSignal.any([cancel, budget.signal]);
     const slow = new Fault(
       'tooSlow',
-      `the query took longer than ${budgetMs / 1000} s; ask for a shorter time or fewer records`,
+      `the query took longer than ${grantedMs / 1000} s; ask for a shorter time or fewer records`,
     );
-    const timer = setTimeout(() => budget.abort(slow), budgetMs);
+    const timer = setTimeout(() => budget.abort(slow), grantedMs);
     try {
       await enter(stop);
       // A store may fail in its own words once it is stopped: the reason of the signal is the answer then.

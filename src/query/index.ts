@@ -1,3 +1,4 @@
+export { type AnswerSeries, formatValue } from '../promql/index.ts';
 export { decodeCursor, encodeCursor } from './cursor.ts';
 export { durationNanos } from './duration.ts';
 export { parseField, printField } from './field.ts';

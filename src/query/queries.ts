@@ -1,4 +1,5 @@
 import { Fault, type Signal } from '../base/index.ts';
+import { type AnswerSeries, evaluateInstant, evaluateRange, parsePromql, type Steps } from '../promql/index.ts';
 import type {
   FieldSummary,
   FieldValue,
@@ -20,7 +21,8 @@ import type { Field, Filter } from '../stores/filter.ts';
 import { printField } from './field.ts';
 import { createGate, type GateLimits } from './gate.ts';
 import { histogramInterval } from './histogram.ts';
-import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, traceLogsMarginNanos } from './limits.ts';
+import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
+import { pace } from './pace.ts';
 import { compare, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
@@ -62,6 +64,15 @@ export interface Queries {
     cancel: AbortSignal,
   ): Promise<Page<FieldValue>>;
   metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
+  /** @param query PromQL. @param budgetMs Less time than every query has; undefined: as much. */
+  metricsInstant(
+    search: { query: string; timeMs: number; budgetMs: number | undefined },
+    cancel: AbortSignal,
+  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly AnswerSeries[] }>;
+  metricsRange(
+    search: { query: string; steps: Steps; budgetMs: number | undefined },
+    cancel: AbortSignal,
+  ): Promise<readonly AnswerSeries[]>;
 }
 
 export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {
@@ -145,6 +156,26 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
         const page = await reader.metrics(search, stop);
         return { ...page, items: page.items.toSorted((a, b) => compare(a.name, b.name)) };
       });
+    },
+
+    metricsInstant: ({ query, timeMs, budgetMs }, cancel) => {
+      const reader = metricReader(readers);
+      const expression = parsePromql(query);
+      return gate.run(
+        cancel,
+        (stop) => evaluateInstant(expression, timeMs, { reader, samplesMax, cancel: stop, breathe: pace(stop) }),
+        budgetMs,
+      );
+    },
+
+    metricsRange: ({ query, steps, budgetMs }, cancel) => {
+      const reader = metricReader(readers);
+      const expression = parsePromql(query);
+      return gate.run(
+        cancel,
+        (stop) => evaluateRange(expression, steps, { reader, samplesMax, cancel: stop, breathe: pace(stop) }),
+        budgetMs,
+      );
     },
   };
 }

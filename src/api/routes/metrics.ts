@@ -1,0 +1,219 @@
+import type { FastifyPluginAsyncZod, ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { Fault } from '../../base/index.ts';
+import { type AnswerSeries, durationNanos, formatValue, parseRange, parseTime } from '../../query/index.ts';
+import { bounded, boundedOf } from '../answers.ts';
+import { cancelOf } from '../cancel.ts';
+import { limit, range } from '../parameters.ts';
+import type { Parts } from '../parts.ts';
+import { faultOf, logFault, problem, retryHeaders } from '../problem.ts';
+import { matrix, prometheusError, prometheusErrorOf, vectorOrMatrix } from '../prometheus.ts';
+
+const list = z
+  .object({
+    metrics: z.array(
+      z.object({
+        name: z.string(),
+        type: z.enum(['gauge', 'counter', 'histogram', 'summary', 'unknown']),
+        unit: z.string(),
+        description: z.string(),
+        seriesCount: z.int(),
+      }),
+    ),
+    ...bounded,
+  })
+  .meta({
+    example: {
+      metrics: [{ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests', seriesCount: 2 }],
+    },
+  });
+
+const expression = z.string().optional().meta({
+  description: 'PromQL: selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`.',
+  example: 'sum by (job) (rate(http_requests_total[5m]))',
+});
+const timeout = z.string().optional().meta({ description: 'At most this long; `30s` or seconds.', example: '10s' });
+const instant = z.strictObject({
+  query: expression,
+  time: z.string().optional().meta({ description: 'Now when left out.', example: 'now' }),
+  timeout,
+});
+const ranged = z.strictObject({
+  query: expression,
+  ...range,
+  step: z.string().optional().meta({
+    description: 'Duration or seconds between two points; about 250 points when left out.',
+    example: '15s',
+  }),
+  timeout,
+});
+
+/** Points that a range query without a step aims at. */
+const pointsDefault = 250n;
+
+/** Prometheus' parameters may come in the URL, in a form, or in both; the form wins. */
+type Both<T> = { readonly query: T; readonly body?: T | null | undefined };
+
+export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.get(
+      '/api/v1/metrics',
+      {
+        schema: {
+          tags: ['metrics'],
+          summary: 'Metrics by name, as Prometheus spells them',
+          querystring: z.strictObject({ ...range, ...limit }),
+          response: { 200: list, default: problem },
+        },
+      },
+      async ({ query }, reply) => {
+        const search = { range: parseRange(query, clock.nowUnixNano()), limit: query.limit };
+        const page = await queries.metrics(search, cancelOf(reply));
+        return { metrics: [...page.items], ...boundedOf(page) };
+      },
+    );
+
+    await app.register(async (prometheus) => {
+      const promql = prometheus.withTypeProvider<ZodTypeProvider>();
+      promql.addContentTypeParser(
+        'application/x-www-form-urlencoded',
+        { parseAs: 'string' },
+        async (_: unknown, body: string) => formOf(body),
+      );
+      promql.setErrorHandler((thrown, request, reply) => {
+        const fault = faultOf(thrown);
+        logFault(fault, request);
+        const { status, body } = prometheusErrorOf(fault);
+        return reply.headers(retryHeaders(fault)).code(status).type('application/json; charset=utf-8').send(body);
+      });
+
+      async function instantAnswer({ query, body }: Both<z.infer<typeof instant>>, cancel: AbortSignal) {
+        const asked = { ...query, ...body };
+        const now = clock.nowUnixNano();
+        const { type, series } = await queries.metricsInstant(
+          {
+            query: required(asked.query),
+            timeMs: millis(asked.time === undefined ? now : parseTime(asked.time, now, 'time')),
+            budgetMs: timeoutMs(asked.timeout),
+          },
+          cancel,
+        );
+        return {
+          status: 'success' as const,
+          data: type === 'vector' ? { resultType: type, result: series.map(sampleOf) } : matrixOf(series),
+        };
+      }
+
+      async function rangeAnswer({ query, body }: Both<z.infer<typeof ranged>>, cancel: AbortSignal) {
+        const asked = { ...query, ...body };
+        const { startUnixNano, endUnixNano } = prometheusRange(asked, clock.nowUnixNano());
+        const span = endUnixNano - startUnixNano;
+        const stepMs = asked.step === undefined ? defaultStepMs(span) : millis(stepNanos(asked.step, 'step'));
+        if (stepMs < 1) throw new Fault('malformed', 'expected a step of at least 1 ms', { parameter: 'step' });
+        const series = await queries.metricsRange(
+          {
+            query: required(asked.query),
+            steps: { startMs: millis(startUnixNano), endMs: millis(endUnixNano), stepMs },
+            budgetMs: timeoutMs(asked.timeout),
+          },
+          cancel,
+        );
+        return { status: 'success' as const, data: matrixOf(series) };
+      }
+
+      const tags = ['metrics'];
+      const consumes = ['application/x-www-form-urlencoded'];
+      const instantSchema = {
+        tags,
+        summary: "PromQL at one time, in Prometheus' shapes",
+        querystring: instant,
+        response: { 200: vectorOrMatrix, default: prometheusError },
+      };
+      const rangeSchema = {
+        tags,
+        summary: "PromQL over a time, in Prometheus' shapes",
+        querystring: ranged,
+        response: { 200: matrix, default: prometheusError },
+      };
+      promql.get('/api/v1/metrics/query', { schema: instantSchema }, (request, reply) =>
+        instantAnswer({ query: request.query }, cancelOf(reply)),
+      );
+      promql.post(
+        '/api/v1/metrics/query',
+        { schema: { ...instantSchema, consumes, body: instant.nullish() } },
+        (request, reply) => instantAnswer(request, cancelOf(reply)),
+      );
+      promql.get('/api/v1/metrics/query_range', { schema: rangeSchema }, (request, reply) =>
+        rangeAnswer({ query: request.query }, cancelOf(reply)),
+      );
+      promql.post(
+        '/api/v1/metrics/query_range',
+        { schema: { ...rangeSchema, consumes, body: ranged.nullish() } },
+        (request, reply) => rangeAnswer(request, cancelOf(reply)),
+      );
+    });
+  };
+}
+
+function matrixOf(series: readonly AnswerSeries[]) {
+  return {
+    resultType: 'matrix' as const,
+    result: series.map(({ labels, points }) => ({ metric: { ...labels }, values: points.map(pointOf) })),
+  };
+}
+
+function sampleOf({ labels, points }: AnswerSeries) {
+  return { metric: { ...labels }, value: pointOf(points[0]!) };
+}
+
+function pointOf([ms, value]: readonly [number, number]): [number, string] {
+  return [ms / 1000, formatValue(value)];
+}
+
+/** Both ends belong to a range query, so that they may be equal. */
+function prometheusRange(asked: { start?: string | undefined; end?: string | undefined }, now: bigint) {
+  if (asked.start !== undefined && asked.end !== undefined) {
+    const startUnixNano = parseTime(asked.start, now, 'start');
+    const endUnixNano = parseTime(asked.end, now, 'end');
+    if (startUnixNano === endUnixNano) return { startUnixNano, endUnixNano };
+  }
+  return parseRange(asked, now);
+}
+
+function required(query: string | undefined): string {
+  if (query === undefined || query.trim() === '') {
+    throw new Fault('malformed', 'expected a PromQL expression', { parameter: 'query' });
+  }
+  return query;
+}
+
+/** A duration, or seconds as Prometheus also takes them. */
+function stepNanos(text: string, parameter: string): bigint {
+  const seconds = /^\d{1,10}(\.\d{1,9})?$/.test(text) ? `${text}s` : text;
+  const nanos = durationNanos(seconds);
+  if (nanos === undefined) throw new Fault('malformed', 'expected a duration such as 15s, or seconds', { parameter });
+  return nanos;
+}
+
+function timeoutMs(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Math.max(1, millis(stepNanos(text, 'timeout')));
+}
+
+/** A whole number of seconds, at least one. */
+function defaultStepMs(span: bigint): number {
+  return Math.max(1, Math.ceil(millis(span / pointsDefault) / 1000)) * 1000;
+}
+
+function millis(nanos: bigint): number {
+  return Number(nanos / 1_000_000n);
+}
+
+/** A form's fields; a field that comes twice is a list, which no parameter is. */
+function formOf(body: string): Record<string, string | string[]> {
+  const form: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(body)) {
+    const earlier = form[name];
+    form[name] = earlier === undefined ? value : [earlier, value].flat();
+  }
+  return form;
+}

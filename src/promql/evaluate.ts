@@ -1,0 +1,196 @@
+import { Fault } from '../base/index.ts';
+import { aggregate, refuseDoubles } from './aggregate.ts';
+import type { Expression, MatrixSelector, Rate, VectorExpression, VectorSelector } from './ast.ts';
+import { answerPointsMax, lookbackMs, pointsMax } from './limits.ts';
+import { type Labels, type Matrix, noPoints } from './matrix.ts';
+import { rate, resets } from './rate.ts';
+import { type Series, type SeriesReader, staleAt, withoutStale } from './series.ts';
+
+/** What an evaluation needs from outside. */
+export interface Surroundings {
+  readonly reader: SeriesReader;
+  readonly samplesMax: number;
+  readonly cancel: AbortSignal;
+  /** Called often; gives the thread to others for a moment when it returns a promise, and throws when cancelled. */
+  readonly breathe: () => Promise<void> | undefined;
+}
+
+/** Both ends inclusive. */
+export interface Steps {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly stepMs: number;
+}
+
+/** Samples of one series in an answer. */
+export interface AnswerSeries {
+  readonly labels: Labels;
+  /** Unix milliseconds and value, in order. */
+  readonly points: readonly (readonly [number, number])[];
+}
+
+/** An instant query's answer: one point a series for a vector, the samples of the range for a matrix. Sorted by labels. */
+export async function evaluateInstant(
+  expression: Expression,
+  timeMs: number,
+  surroundings: Surroundings,
+): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly AnswerSeries[] }> {
+  if (expression.kind === 'matrix') {
+    return { type: 'matrix', series: await rangeVector(expression, timeMs, surroundings) };
+  }
+  const steps = { startMs: timeMs, endMs: timeMs, stepMs: 1 };
+  return { type: 'vector', series: await answer(await evaluate(expression, steps, surroundings), steps, surroundings) };
+}
+
+/**
+ * A range query's answer, sorted by labels.
+ * @throws Fault `malformed` with the parameter `step` for more than 11,000 points a series; with `query` for a range vector.
+ */
+export async function evaluateRange(
+  expression: Expression,
+  steps: Steps,
+  surroundings: Surroundings,
+): Promise<readonly AnswerSeries[]> {
+  if (expression.kind === 'matrix') {
+    throw new Fault('malformed', 'expected an expression that gives an instant vector, found a range vector', {
+      parameter: 'query',
+    });
+  }
+  if (stepCount(steps) > pointsMax) {
+    throw new Fault('malformed', `expected a step that gives at most ${pointsMax} points a series`, {
+      parameter: 'step',
+    });
+  }
+  return answer(await evaluate(expression, steps, surroundings), steps, surroundings);
+}
+
+function stepCount({ startMs, endMs, stepMs }: Steps): number {
+  return Math.floor((endMs - startMs) / stepMs) + 1;
+}
+
+function evaluate(expression: VectorExpression, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
+  switch (expression.kind) {
+    case 'vector':
+      return instantVector(expression, steps, surroundings);
+    case 'rate':
+      return rates(expression, steps, surroundings);
+    case 'aggregation':
+      return evaluate(expression.of, steps, surroundings).then((matrix) =>
+        aggregate(expression, matrix, surroundings.breathe),
+      );
+  }
+}
+
+/** At each step the last sample of (step - 5 min, step], unless it is a staleness marker. */
+async function instantVector({ matchers }: VectorSelector, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
+  const found = await select(matchers, steps, lookbackMs, surroundings);
+  return eachSeries(found, steps, surroundings, (series) => {
+    const isStale = staleAt(series.values);
+    let at = -1;
+    return (timeMs) => {
+      while (at + 1 < series.values.length && series.timestampsMs[at + 1]! <= timeMs) at++;
+      if (at < 0 || series.timestampsMs[at]! <= timeMs - lookbackMs || isStale(at)) return undefined;
+      return series.values[at];
+    };
+  });
+}
+
+async function rates({ of }: Rate, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
+  const found = await select(of.matchers, steps, of.rangeMs, surroundings);
+  const matrix = await eachSeries(found.map(withoutStale), steps, surroundings, (series) => {
+    const resetAt = resets(series);
+    let from = 0;
+    let to = 0;
+    return (timeMs) => {
+      while (to < series.values.length && series.timestampsMs[to]! <= timeMs) to++;
+      while (from < to && series.timestampsMs[from]! <= timeMs - of.rangeMs) from++;
+      return rate(series, resetAt, from, to, timeMs, of.rangeMs);
+    };
+  });
+  return refuseDoubles(matrix.map(({ labels: { __name__, ...labels }, points }) => ({ labels, points })));
+}
+
+/** @param at Makes, for one series, what gives its value at each step; called with rising times. */
+async function eachSeries(
+  found: readonly Series[],
+  steps: Steps,
+  { breathe }: Surroundings,
+  at: (series: Series) => (timeMs: number) => number | undefined,
+): Promise<Matrix> {
+  const count = stepCount(steps);
+  if (count * found.length > answerPointsMax) {
+    throw new Fault(
+      'unprocessable',
+      `the query makes more than ${answerPointsMax} points; ask for fewer series or steps`,
+      {
+        parameter: 'query',
+      },
+    );
+  }
+  const matrix = [];
+  for (const series of found) {
+    const value = at(series);
+    const points = noPoints(count);
+    let any = false;
+    for (let step = 0; step < count; step++) {
+      const pause = breathe();
+      if (pause !== undefined) await pause;
+      const found = value(steps.startMs + step * steps.stepMs);
+      if (found === undefined) continue;
+      points.values[step] = found;
+      points.present[step] = 1;
+      any = true;
+    }
+    if (any) matrix.push({ labels: series.labels, points });
+  }
+  return matrix;
+}
+
+async function rangeVector(
+  { matchers, rangeMs }: MatrixSelector,
+  timeMs: number,
+  surroundings: Surroundings,
+): Promise<readonly AnswerSeries[]> {
+  const found = await select(matchers, { startMs: timeMs, endMs: timeMs, stepMs: 1 }, rangeMs, surroundings);
+  const series: AnswerSeries[] = [];
+  for (const { labels, timestampsMs, values } of found.map(withoutStale)) {
+    const points: (readonly [number, number])[] = [];
+    for (const [index, ms] of timestampsMs.entries()) {
+      const pause = surroundings.breathe();
+      if (pause !== undefined) await pause;
+      if (ms > timeMs - rangeMs && ms <= timeMs) points.push([ms, values[index]!]);
+    }
+    if (points.length > 0) series.push({ labels, points });
+  }
+  return series.sort(byLabels);
+}
+
+/** Windows are open at their left: nothing at exactly start - window is asked for. */
+function select(
+  matchers: VectorSelector['matchers'],
+  { startMs, endMs }: Steps,
+  windowMs: number,
+  { reader, samplesMax, cancel }: Surroundings,
+): Promise<readonly Series[]> {
+  return reader.select({ matchers, startMs: startMs - windowMs + 1, endMs, samplesMax }, cancel);
+}
+
+async function answer(matrix: Matrix, steps: Steps, { breathe }: Surroundings): Promise<readonly AnswerSeries[]> {
+  const series: AnswerSeries[] = [];
+  for (const { labels, points } of matrix) {
+    const listed: (readonly [number, number])[] = [];
+    for (let step = 0; step < points.values.length; step++) {
+      const pause = breathe();
+      if (pause !== undefined) await pause;
+      if (points.present[step] === 1) listed.push([steps.startMs + step * steps.stepMs, points.values[step]!]);
+    }
+    series.push({ labels, points: listed });
+  }
+  return series.sort(byLabels);
+}
+
+function byLabels(a: AnswerSeries, b: AnswerSeries): number {
+  const left = JSON.stringify(Object.entries(a.labels).sort());
+  const right = JSON.stringify(Object.entries(b.labels).sort());
+  return left < right ? -1 : left > right ? 1 : 0;
+}
