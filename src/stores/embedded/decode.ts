@@ -1,0 +1,405 @@
+import type { Frame } from '../../base/index.ts';
+import { Reader, readFixed32, wireBytes } from '../../otlp/index.ts';
+import type { Refusal } from '../contract.ts';
+import { AttributeWriter, writeAny } from './attributes.ts';
+import type { Column, RowBuffer } from './columns.ts';
+import type { KeyTable } from './keys.ts';
+import { futureMaxMs } from './limits.ts';
+import type { Origin, Origins } from './origins.ts';
+
+// Export requests into rows: no object for a span or a log record. Source: OTLP 1.11.0, trace.proto, logs.proto.
+
+export interface DecodeTarget {
+  readonly buffer: RowBuffer;
+  readonly keys: KeyTable;
+  readonly promoted: readonly Column[];
+  readonly origins: Origins;
+  /** Records older than this before their receipt are filed under their receipt: see `hourOf`. */
+  readonly retentionMs: number;
+}
+
+/** Separates the texts of a span that are searched together; occurs in none. */
+const separator = 0x1f;
+const empty = new Uint8Array(0);
+
+export interface Decoder {
+  /** @param index of the frame in its batch, for refusals. */
+  decode(frame: Frame, index: number, refused: Refusal[]): void;
+}
+
+/** Walks resources and scopes, and hands each record to `record`. */
+function eachRecord(
+  body: Uint8Array,
+  origins: Origins,
+  record: (origin: Origin, start: number, end: number) => void,
+): void {
+  const request = new Reader(body);
+  while (request.next()) {
+    if (request.field !== 1 || request.wireType !== wireBytes) continue;
+    let resource: Uint8Array = empty;
+    let resourceSchemaUrl = '';
+    const head = request.message();
+    while (head.next()) {
+      if (head.field === 1) resource = head.bytes();
+      else if (head.field === 3) resourceSchemaUrl = head.string();
+    }
+    const scopes = request.message();
+    while (scopes.next()) {
+      if (scopes.field !== 2 || scopes.wireType !== wireBytes) continue;
+      let scope: Uint8Array = empty;
+      let scopeSchemaUrl = '';
+      const inner = scopes.message();
+      let records = 0;
+      while (inner.next()) {
+        if (inner.field === 1) scope = inner.bytes();
+        else if (inner.field === 3) scopeSchemaUrl = inner.string();
+        else if (inner.field === 2) records++;
+      }
+      if (records === 0) continue;
+      const origin = origins.find(resource, scope, resourceSchemaUrl, scopeSchemaUrl);
+      const list = scopes.message();
+      while (list.next()) {
+        if (list.field === 2 && list.wireType === wireBytes) record(origin, list.valueStart, list.valueEnd);
+      }
+    }
+  }
+}
+
+const nanosPerHour = 3_600_000_000_000;
+
+/**
+ * The hour (since 1970) under which a record is filed. That of its time, unless its time is absurd: more than ten minutes
+ * after its receipt, or longer before it than records are kept. Then that of its receipt, so that no file of the year 2554
+ * is kept for ever and no late record is deleted as it comes. The record's own time is stored as it is.
+ */
+export function hourOf(timeNanos: number, receivedMs: number, retentionMs: number): number {
+  const timeMs = timeNanos / 1e6;
+  if (timeMs > receivedMs + futureMaxMs || timeMs < receivedMs - retentionMs) return Math.floor(receivedMs / 3_600_000);
+  return Math.floor(timeNanos / nanosPerHour);
+}
+
+function received(frame: Frame): { ms: number; low: number; high: number } {
+  const nanos = BigInt.asUintN(64, frame.receivedUnixNano);
+  return { ms: Number(nanos / 1_000_000n), low: Number(nanos & 0xffffffffn), high: Number(nanos >> 32n) };
+}
+
+export function traceDecoder(target: DecodeTarget): Decoder {
+  const { buffer, keys, promoted, origins } = target;
+  const attributes = new AttributeWriter({ buffer, keys, promoted });
+  const column = (name: string) => buffer.column(name);
+  const hour = column('hour');
+  const traceId = column('trace_id');
+  const spanId = column('span_id');
+  const parentSpanId = column('parent_span_id');
+  const time = column('time_unix_nano');
+  const duration = column('duration_nanos');
+  const kind = column('kind');
+  const status = column('status');
+  const service = column('service');
+  const name = column('name');
+  const searchText = column('search_text');
+  const originId = column('origin');
+  const overflow = column('attributes');
+  const raw = column('record');
+  /** Pairs of start and end of texts that are searched. */
+  const texts: number[] = [];
+
+  return {
+    decode(frame, index, refused) {
+      const { body } = frame;
+      const came = received(frame);
+      let number = -1;
+      eachRecord(body, origins, (origin, start, end) => {
+        number++;
+        const row = buffer.rows;
+        const used = buffer.used;
+        const recordAt = buffer.copy(body, start, end);
+        const recordEnd = buffer.used;
+        attributes.begin(row, start, recordAt);
+        texts.length = 0;
+        let traceAt = -1;
+        let spanAt = -1;
+        let parentAt = -1;
+        let nameStart = 0;
+        let nameEnd = 0;
+        let startLow = 0;
+        let startHigh = 0;
+        let endLow = 0;
+        let endHigh = 0;
+        let kindValue = 0;
+        let code = 0;
+        const span = new Reader(body, start, end);
+        while (span.next()) {
+          switch (span.field) {
+            case 1:
+              traceAt = span.valueEnd - span.valueStart === 16 ? span.valueStart : -1;
+              break;
+            case 2:
+              spanAt = span.valueEnd - span.valueStart === 8 ? span.valueStart : -1;
+              break;
+            case 4:
+              parentAt = span.valueEnd - span.valueStart === 8 ? span.valueStart : -1;
+              break;
+            case 5:
+              nameStart = span.valueStart;
+              nameEnd = span.valueEnd;
+              break;
+            case 6:
+              kindValue = span.int32();
+              break;
+            case 7:
+              startLow = span.fixed64Low();
+              startHigh = span.fixed64High();
+              break;
+            case 8:
+              endLow = span.fixed64Low();
+              endHigh = span.fixed64High();
+              break;
+            case 9:
+              attributes.add(body, span.valueStart, span.valueEnd);
+              break;
+            case 11:
+              eventTexts(body, span.valueStart, span.valueEnd, texts);
+              break;
+            case 15: {
+              const message = span.message();
+              while (message.next()) {
+                if (message.field === 3) code = message.int32();
+                else if (message.field === 2) texts.push(message.valueStart, message.valueEnd);
+              }
+              break;
+            }
+            default:
+          }
+        }
+        if (traceAt < 0 || spanAt < 0) {
+          buffer.used = used;
+          for (const each of buffer.columns) each.valid[row >>> 5]! &= ~(1 << (row & 31));
+          refused.push({
+            frame: index,
+            record: number,
+            count: 1,
+            reason: 'a span without a trace id of 16 bytes or a span id of 8',
+          });
+          return;
+        }
+        attributes.finish(body, overflow);
+        buffer.setBlob(raw, row, recordAt, recordEnd);
+        traceId.setUuid(row, body, traceAt);
+        setId64(spanId, row, body, spanAt);
+        if (parentAt >= 0 && !isZero(body, parentAt, 8)) setId64(parentSpanId, row, body, parentAt);
+        const known = startLow !== 0 || startHigh !== 0;
+        const low = known ? startLow : came.low;
+        const high = known ? startHigh : came.high;
+        time.set64(row, low, high);
+        setDuration(duration, row, low, high, endLow, endHigh);
+        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
+        kind.set32(row, kindValue);
+        status.set32(row, code);
+        buffer.setShared(service, row, origin.service);
+        if (nameEnd === 0) buffer.setBlob(name, row, 0, 0);
+        else buffer.setText(name, row, recordAt + nameStart - start, recordAt + nameEnd - start);
+        if (texts.length > 0) {
+          const from = buffer.used;
+          for (let i = 0; i < texts.length; i += 2) {
+            buffer.reserve(1);
+            if (i > 0) buffer.arena[buffer.used++] = separator;
+            buffer.copy(body, texts[i]!, texts[i + 1]!);
+          }
+          buffer.setText(searchText, row, from, buffer.used);
+        }
+        originId.set64(row, origin.idLow, origin.idHigh);
+        buffer.endRow();
+      });
+    },
+  };
+}
+
+/** Span ids sort and compare as the number that their hex digits are. */
+function setId64(column: Column, row: number, bytes: Uint8Array, at: number): void {
+  column.set64(row, bigEndian(bytes, at + 4), bigEndian(bytes, at));
+}
+
+function bigEndian(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function isZero(bytes: Uint8Array, at: number, size: number): boolean {
+  for (let i = 0; i < size; i++) if (bytes[at + i] !== 0) return false;
+  return true;
+}
+
+/** end − start; 0 where there is no end. Negative where the end is before the start, which is kept, not mended. */
+function setDuration(column: Column, row: number, low: number, high: number, endLow: number, endHigh: number): void {
+  if (endLow === 0 && endHigh === 0) {
+    column.set64(row, 0, 0);
+    return;
+  }
+  // On 64 bits, like the processor would; what does not fit into a signed number is absurd and is bounded.
+  let differenceHigh = endHigh - high;
+  let differenceLow = endLow - low;
+  if (differenceLow < 0) {
+    differenceLow += 4294967296;
+    differenceHigh--;
+  }
+  if (differenceHigh > 0x7fffffff) column.set64(row, 0xffffffff, 0x7fffffff);
+  else if (differenceHigh < -0x80000000) column.set64(row, 0, 0x80000000);
+  else column.set64(row, differenceLow, differenceHigh);
+}
+
+const exceptionMessage = Buffer.from('exception.message');
+
+/** An event's name and its exception's message. */
+function eventTexts(body: Uint8Array, start: number, end: number, texts: number[]): void {
+  const event = new Reader(body, start, end);
+  while (event.next()) {
+    if (event.field === 2) texts.push(event.valueStart, event.valueEnd);
+    else if (event.field === 3) {
+      const pair = event.message();
+      let matches = false;
+      while (pair.next()) {
+        if (pair.field === 1) {
+          matches =
+            pair.valueEnd - pair.valueStart === exceptionMessage.length && exceptionMessage.equals(pair.bytes());
+        } else if (pair.field === 2 && matches) {
+          const any = pair.message();
+          while (any.next()) if (any.field === 1) texts.push(any.valueStart, any.valueEnd);
+        }
+      }
+    }
+  }
+}
+
+export function logDecoder(target: DecodeTarget): Decoder {
+  const { buffer, keys, promoted, origins } = target;
+  const attributes = new AttributeWriter({ buffer, keys, promoted });
+  const column = (name: string) => buffer.column(name);
+  const hour = column('hour');
+  const time = column('time_unix_nano');
+  const digest = column('digest');
+  const digestIndex = column('digest_index');
+  const observedTime = column('observed_time_unix_nano');
+  const severity = column('severity');
+  const service = column('service');
+  const eventName = column('event_name');
+  const bodyText = column('body');
+  const traceId = column('trace_id');
+  const spanId = column('span_id');
+  const originId = column('origin');
+  const overflow = column('attributes');
+  const raw = column('record');
+
+  return {
+    decode(frame) {
+      const { body } = frame;
+      const came = received(frame);
+      let number = -1;
+      eachRecord(body, origins, (origin, start, end) => {
+        number++;
+        const row = buffer.rows;
+        const recordAt = buffer.copy(body, start, end);
+        const recordEnd = buffer.used;
+        const shift = recordAt - start;
+        attributes.begin(row, start, recordAt);
+        let timeLow = 0;
+        let timeHigh = 0;
+        let observedLow = 0;
+        let observedHigh = 0;
+        let severityNumber = 0;
+        let bodyStart = -1;
+        let bodyEnd = 0;
+        let eventStart = 0;
+        let eventEnd = 0;
+        const log = new Reader(body, start, end);
+        while (log.next()) {
+          switch (log.field) {
+            case 1:
+              timeLow = log.fixed64Low();
+              timeHigh = log.fixed64High();
+              break;
+            case 2:
+              severityNumber = log.int32();
+              break;
+            case 5:
+              bodyStart = log.valueStart;
+              bodyEnd = log.valueEnd;
+              break;
+            case 6:
+              attributes.add(body, log.valueStart, log.valueEnd);
+              break;
+            case 9:
+              if (log.valueEnd - log.valueStart === 16 && !isZero(body, log.valueStart, 16)) {
+                traceId.setUuid(row, body, log.valueStart);
+              }
+              break;
+            case 10:
+              if (log.valueEnd - log.valueStart === 8 && !isZero(body, log.valueStart, 8)) {
+                setId64(spanId, row, body, log.valueStart);
+              }
+              break;
+            case 11:
+              observedLow = log.fixed64Low();
+              observedHigh = log.fixed64High();
+              break;
+            case 12:
+              eventStart = log.valueStart;
+              eventEnd = log.valueEnd;
+              break;
+            default:
+          }
+        }
+        attributes.finish(body, overflow);
+        buffer.setBlob(raw, row, recordAt, recordEnd);
+        if (eventEnd > eventStart) buffer.setText(eventName, row, eventStart + shift, eventEnd + shift);
+        if (bodyStart >= 0) setBody(buffer, bodyText, row, body, bodyStart, bodyEnd, shift);
+        const hasTime = timeLow !== 0 || timeHigh !== 0;
+        const hasObserved = observedLow !== 0 || observedHigh !== 0;
+        const low = hasTime ? timeLow : hasObserved ? observedLow : came.low;
+        const high = hasTime ? timeHigh : hasObserved ? observedHigh : came.high;
+        time.set64(row, low, high);
+        observedTime.set64(row, observedLow, observedHigh);
+        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
+        digest.setUuid(row, frame.digest, 0);
+        digestIndex.set32(row, number);
+        severity.set32(row, severityNumber);
+        buffer.setShared(service, row, origin.service);
+        originId.set64(row, origin.idLow, origin.idHigh);
+        buffer.endRow();
+      });
+    },
+  };
+}
+
+/** The text of a body: a string as it is, anything else as JSON. Absent and empty bodies have none. */
+function setBody(
+  buffer: RowBuffer,
+  column: Column,
+  row: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  shift: number,
+): void {
+  let field = 0;
+  let from = 0;
+  let to = 0;
+  const any = new Reader(bytes, start, end);
+  while (any.next()) {
+    field = any.field;
+    from = any.valueStart;
+    to = any.valueEnd;
+  }
+  if (field === 0) return;
+  if (field === 1) {
+    buffer.setText(column, row, from + shift, to + shift);
+    return;
+  }
+  const at = buffer.used;
+  writeAny(buffer, bytes, start, end, 0);
+  buffer.setBlob(column, row, at, buffer.used);
+}
+
+/** Eight bytes at `at`, little endian, as a number; exact below 2^53. */
+export function fixed64Number(bytes: Uint8Array, at: number): number {
+  return readFixed32(bytes, at + 4) * 4294967296 + readFixed32(bytes, at);
+}

@@ -1,0 +1,125 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Batch, type Clock, type Signal, systemClock } from '../../base/index.ts';
+import type { BatchLimits, Destination, Keeper, Readers, WriteResult } from '../contract.ts';
+import { openDuckdb, Queries } from './database.ts';
+import { type FileOps, realFiles } from './files.ts';
+import { logKind, traceKind } from './kinds.ts';
+import { logReader } from './read-logs.ts';
+import { traceReader } from './read-traces.ts';
+import { Shelf, type ShelfStats } from './shelf.ts';
+
+export type { FileOps } from './files.ts';
+export type { ShelfStats } from './shelf.ts';
+
+export interface EmbeddedOptions {
+  /** Its own folder; made where it is missing. No other process may have it open. */
+  readonly folder: string;
+  readonly signals: ReadonlySet<Signal>;
+  /** How long records are kept, ms, by the hour that they are filed under. */
+  readonly retentionMs: Readonly<Record<Signal, number>>;
+  /** Told of damage and of what failed and will be tried again: one sentence, without anything that a record holds. */
+  readonly warn?: (message: string) => void;
+  readonly clock?: Clock;
+  /** For tests: stands between the store and the disk. */
+  readonly files?: FileOps;
+  /** For tests: bounds of a hot table, instead of those in limits.ts. */
+  readonly hotBytesMax?: number;
+  readonly hotAgeMaxMs?: number;
+  /** Milliseconds for one query, instead of that in limits.ts. */
+  readonly queryTimeMs?: number;
+}
+
+/** The store of one process: DuckDB over Parquet. One for all signals that it is given. */
+export interface EmbeddedStore extends Destination {
+  readonly keeper: Keeper;
+  readonly readers: Readers;
+  stats(): Readonly<Partial<Record<Signal, ShelfStats>>>;
+  /** Writes everything that is hot into files, and commits it. */
+  rollAll(): Promise<void>;
+}
+
+const limits: BatchLimits = {
+  batchBytesMax: 4 * 1024 * 1024,
+  batchRecordsMax: 20_000,
+  lingerMs: 200,
+  inFlightMax: 1,
+};
+
+/**
+ * Opens the store. Reading works at once over what is in files; what was only in memory when the last process ended comes
+ * again from the log, after `keeper.keptThrough`.
+ * @throws Error where the folder cannot be written.
+ */
+export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
+  const folder = resolve(options.folder);
+  const clock = options.clock ?? systemClock;
+  await mkdir(folder, { recursive: true });
+  const instance = await openDuckdb(folder);
+  const queries = new Queries(instance);
+  const shelves = new Map<Signal, Shelf>();
+  for (const kind of [traceKind, logKind]) {
+    const { signal } = kind;
+    if (!options.signals.has(signal)) continue;
+    const shelf = await Shelf.open(
+      kind,
+      {
+        folder: join(folder, signal),
+        retentionMs: options.retentionMs[signal],
+        clock,
+        files: options.files ?? realFiles,
+        warn: options.warn ?? (() => undefined),
+        hotBytesMax: options.hotBytesMax,
+        hotAgeMaxMs: options.hotAgeMaxMs,
+      },
+      instance,
+    );
+    shelves.set(signal, shelf);
+  }
+  const timer = setInterval(() => {
+    for (const shelf of shelves.values()) void shelf.tick();
+  }, 5000);
+  timer.unref();
+
+  const reader = <T>(
+    signal: Signal,
+    make: (options: { shelf: Shelf; queries: Queries; timeMs: number | undefined }) => T,
+  ) => {
+    const shelf = shelves.get(signal);
+    return shelf === undefined ? undefined : make({ shelf, queries, timeMs: options.queryTimeMs });
+  };
+  const traces = reader('traces', traceReader);
+  const logs = reader('logs', logReader);
+  const readers: Readers = { ...(traces && { traces }), ...(logs && { logs }) };
+
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    clearInterval(timer);
+    await queries.close();
+    for (const shelf of shelves.values()) await shelf.close();
+    instance.closeSync();
+  };
+
+  return {
+    name: 'embedded',
+    takes: new Set(shelves.keys()),
+    limits,
+    readers,
+    keeper: {
+      keptThrough: (signal, logId) => shelves.get(signal)?.keptThrough(logId) ?? 0,
+      onKept: (listener) => {
+        for (const [signal, shelf] of shelves) shelf.onKept((logId, seq) => listener(signal, logId, seq));
+      },
+    },
+    async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
+      const shelf = shelves.get(batch.signal);
+      if (shelf === undefined) return { kind: 'split', reason: `the embedded store does not keep ${batch.signal}` };
+      return shelf.write(batch, cancel);
+    },
+    stats: () => Object.fromEntries([...shelves].map(([signal, shelf]) => [signal, shelf.stats()])),
+    rollAll: async () => {
+      for (const shelf of shelves.values()) await shelf.rollAll();
+    },
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+}

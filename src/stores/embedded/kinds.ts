@@ -1,0 +1,60 @@
+import { logDecoder, traceDecoder } from './decode.ts';
+import { promotedColumn } from './keys.ts';
+import { Origins } from './origins.ts';
+import { logColumns, originColumns, spanColumns } from './schema.ts';
+import type { ShelfKind } from './shelf.ts';
+
+// What is particular to each signal: its columns, its decoder, its roll-up.
+
+export const nanosPerMinute = 60_000_000_000n;
+
+/** Buckets of durations in the roll-ups: eight for each doubling, so a quantile is at most 9 % off. −1: no duration. */
+export const bucketsPerOctave = 8;
+
+const minute = `time_unix_nano // ${nanosPerMinute} AS minute`;
+
+/** Per minute, service, operation, kind and bucket of duration. */
+export const traceKind: ShelfKind = {
+  signal: 'traces',
+  columns: spanColumns,
+  dictionaryColumns: originColumns,
+  traceIds: true,
+  order: '',
+  rollup: (facts, dictionary) =>
+    `SELECT o.service, o.namespace, o.environment, f.name, f.kind, ${minute},
+      CASE WHEN duration_nanos > 0 THEN CAST(floor(log2(duration_nanos) * ${bucketsPerOctave}) AS INTEGER) ELSE -1 END AS bucket,
+      CAST(count(*) AS BIGINT) AS records, CAST(count(*) FILTER (status = 2) AS BIGINT) AS errors, max(time_unix_nano) AS last_seen
+    FROM ${facts} f JOIN ${dictionary} o ON f.origin = o.id GROUP BY ALL`,
+  mergeRollups: (rollups) =>
+    `SELECT service, namespace, environment, name, kind, minute, bucket,
+      CAST(sum(records) AS BIGINT) AS records, CAST(sum(errors) AS BIGINT) AS errors, max(last_seen) AS last_seen
+    FROM ${rollups} GROUP BY ALL`,
+  decoder: ({ buffer, dictionary, keys, promoted, retentionMs }) => {
+    const origins = new Origins(dictionary);
+    const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
+    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
+    return { ...decoder, resourceKeys: () => origins.resourceKeys() };
+  },
+};
+
+/** Per minute, service and severity. */
+export const logKind: ShelfKind = {
+  signal: 'logs',
+  columns: logColumns,
+  dictionaryColumns: originColumns,
+  traceIds: true,
+  order: '',
+  rollup: (facts, dictionary) =>
+    `SELECT o.service, o.namespace, o.environment, f.severity, ${minute},
+      CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
+    FROM ${facts} f JOIN ${dictionary} o ON f.origin = o.id GROUP BY ALL`,
+  mergeRollups: (rollups) =>
+    `SELECT service, namespace, environment, severity, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
+    FROM ${rollups} GROUP BY ALL`,
+  decoder: ({ buffer, dictionary, keys, promoted, retentionMs }) => {
+    const origins = new Origins(dictionary);
+    const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
+    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
+    return { ...decoder, resourceKeys: () => origins.resourceKeys() };
+  },
+};

@@ -1,0 +1,139 @@
+import { hash } from 'node:crypto';
+import { Reader, wireBytes } from '../../otlp/index.ts';
+import { writeObject } from './attributes.ts';
+import { type RowBuffer, SharedText } from './columns.ts';
+import { fileKeysMax } from './limits.ts';
+
+// Resource and scope of a record. They repeat for thousands of records, so they are kept once and records name them by a hash.
+
+export class Origin {
+  readonly idLow: number;
+  readonly idHigh: number;
+  readonly service: SharedText;
+  readonly serviceName: string;
+  readonly parts: OriginParts;
+
+  constructor(parts: OriginParts, digest: Buffer) {
+    this.parts = parts;
+    this.idLow = digest.readUInt32LE(0);
+    this.idHigh = digest.readUInt32LE(4);
+    const { service } = identity(parts.resource);
+    this.service = new SharedText(service);
+    this.serviceName = service;
+  }
+}
+
+export interface OriginParts {
+  /** Resource and InstrumentationScope messages as they were sent. */
+  readonly resource: Uint8Array;
+  readonly scope: Uint8Array;
+  readonly resourceSchemaUrl: string;
+  readonly scopeSchemaUrl: string;
+}
+
+/** The origins of one generation: finds them by their bytes, and writes each when it is first met. Bounded by the generation's bytes. */
+export class Origins {
+  readonly #known = new Map<string, Origin>();
+  readonly #buffer: RowBuffer;
+  /** Keys of the resources of this generation; undefined when they are too many to name. */
+  #resourceKeys: Set<string> | undefined = new Set();
+
+  constructor(buffer: RowBuffer) {
+    this.#buffer = buffer;
+  }
+
+  resourceKeys(): readonly string[] | undefined {
+    return this.#resourceKeys === undefined ? undefined : [...this.#resourceKeys];
+  }
+
+  /** The origin of the records in one ScopeSpans or ScopeLogs. Bytes are copied where they are kept. */
+  find(resource: Uint8Array, scope: Uint8Array, resourceSchemaUrl: string, scopeSchemaUrl: string): Origin {
+    const name = `${latin1(resource)}\0${latin1(scope)}\0${resourceSchemaUrl}\0${scopeSchemaUrl}`;
+    let origin = this.#known.get(name);
+    if (origin === undefined) {
+      const parts = { resource: resource.slice(), scope: scope.slice(), resourceSchemaUrl, scopeSchemaUrl };
+      // Lengths go in too, so that no two different origins have the same text.
+      const text = `${resource.length} ${scope.length} ${resourceSchemaUrl.length} ${name}`;
+      origin = new Origin(parts, hash('sha256', Buffer.from(text, 'utf8'), 'buffer'));
+      this.#known.set(name, origin);
+      this.#write(origin);
+    }
+    return origin;
+  }
+
+  #write(origin: Origin): void {
+    const buffer = this.#buffer;
+    const row = buffer.rows;
+    const { resource, scope, resourceSchemaUrl, scopeSchemaUrl } = origin.parts;
+    const known = identity(resource);
+    buffer.column('id').set64(row, origin.idLow, origin.idHigh);
+    buffer.setString(buffer.column('service'), row, known.service);
+    buffer.setString(buffer.column('namespace'), row, known.namespace);
+    buffer.setString(buffer.column('environment'), row, known.environment);
+    buffer.setString(buffer.column('scope_name'), row, scopeName(scope));
+    buffer.setString(buffer.column('resource_schema_url'), row, resourceSchemaUrl);
+    buffer.setString(buffer.column('scope_schema_url'), row, scopeSchemaUrl);
+    const start = buffer.used;
+    writeObject(buffer, resource, known.pairs);
+    buffer.setBlob(buffer.column('resource_attributes'), row, start, buffer.used);
+    const resourceAt = buffer.copy(resource, 0, resource.length);
+    buffer.setBlob(buffer.column('resource'), row, resourceAt, buffer.used);
+    const scopeAt = buffer.copy(scope, 0, scope.length);
+    buffer.setBlob(buffer.column('scope'), row, scopeAt, buffer.used);
+    for (const key of known.keys) this.#resourceKeys?.add(key);
+    if (this.#resourceKeys !== undefined && this.#resourceKeys.size > fileKeysMax) this.#resourceKeys = undefined;
+    buffer.endRow();
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/** What says who a resource is. Sources: OpenTelemetry semantic conventions "Service", "Deployment"; contract, section 5. */
+function identity(resource: Uint8Array): {
+  service: string;
+  namespace: string;
+  environment: string;
+  keys: string[];
+  /** Where the KeyValues lie, the last one of each key, in pairs. */
+  pairs: number[];
+} {
+  const values = new Map<string, { text: string; start: number; end: number }>();
+  const reader = new Reader(resource);
+  while (reader.next()) {
+    if (reader.field !== 1 || reader.wireType !== wireBytes) continue;
+    const pair = reader.message();
+    let key = '';
+    let text = '';
+    while (pair.next()) {
+      if (pair.field === 1) key = pair.string();
+      else if (pair.field === 2) {
+        const any = pair.message();
+        while (any.next()) text = any.field === 1 ? any.string() : any.field === 3 ? String(any.int64()) : '';
+      }
+    }
+    values.set(key, { text, start: reader.valueStart, end: reader.valueEnd });
+  }
+  const first = (...names: string[]) => {
+    for (const name of names) {
+      const text = values.get(name)?.text ?? '';
+      if (text !== '') return text;
+    }
+    return '';
+  };
+  return {
+    service: first('service.name'),
+    namespace: first('service.namespace', 'k8s.namespace.name'),
+    environment: first('deployment.environment.name', 'deployment.environment', 'environment'),
+    keys: [...values.keys()],
+    pairs: [...values.values()].flatMap(({ start, end }) => [start, end]),
+  };
+}
+
+function scopeName(scope: Uint8Array): string {
+  const reader = new Reader(scope);
+  let name = '';
+  while (reader.next()) if (reader.field === 1) name = reader.string();
+  return name;
+}

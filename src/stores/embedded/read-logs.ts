@@ -1,0 +1,362 @@
+import { plainAttributes, plainValue, Reader } from '../../otlp/index.ts';
+import type {
+  FieldSummary,
+  FieldValue,
+  Json,
+  LogHistogram,
+  LogReader,
+  LogRow,
+  LogSearch,
+  Page,
+  TimeRange,
+} from '../contract.ts';
+import { type Field, type Filter, type Intrinsic, intrinsics } from '../filter.ts';
+import { decodeCursor, encodeCursor, indexShape, timeShape, uuidShape } from './cursor.ts';
+import { Params, type Session } from './database.ts';
+import { pageRowsMax } from './limits.ts';
+import {
+  checkPatterns,
+  idList,
+  overParts,
+  type ReadOptions,
+  reading,
+  readServices,
+  timeCondition,
+  within,
+} from './reading.ts';
+import type { Part } from './shelf.ts';
+import { compileFilter, severities, severityName, valueAsJson } from './sql.ts';
+
+interface Found {
+  readonly time: bigint;
+  readonly digest: string;
+  readonly index: number;
+  readonly observed: bigint;
+  readonly record: Uint8Array;
+  readonly origin: bigint;
+  resource?: { [key: string]: Json };
+  scopeName?: string;
+}
+
+export function logReader(options: ReadOptions): LogReader {
+  return {
+    services: (range, cancel) => readServices(options, 'logs', range, cancel),
+
+    search: (search, cancel) =>
+      reading(options, cancel, async (session, parts): Promise<Page<LogRow>> => {
+        await checkPatterns(session, search.filter);
+        const limit = Math.min(Math.max(1, search.limit), pageRowsMax);
+        const after =
+          search.cursor === undefined ? undefined : decodeCursor(search.cursor, [timeShape, uuidShape, indexShape]);
+        const descending = search.order === 'desc';
+        const range = after === undefined ? search.range : narrowed(search.range, BigInt(after[0]!), descending);
+        const ordered = within(parts, range);
+        if (!descending) ordered.sort((a, b) => compare(a.minTimeUnixNano, b.minTimeUnixNano));
+        const found: Found[] = [];
+        const { incomplete, warnings } = await overParts(
+          options,
+          ordered,
+          async (part) => {
+            found.push(...(await searchPart(session, part, { ...search, range }, after, limit + 1)));
+            found.sort((a, b) => (descending ? byPlace(b, a) : byPlace(a, b)));
+            found.length = Math.min(found.length, limit + 1);
+          },
+          (next) => {
+            const last = found[limit];
+            if (last === undefined) return true;
+            return descending ? next.maxTimeUnixNano >= last.time : next.minTimeUnixNano <= last.time;
+          },
+        );
+        const page = found.slice(0, limit);
+        const last = page.at(-1);
+        return {
+          items: page.map(logRow),
+          next:
+            found.length > limit && last !== undefined
+              ? encodeCursor([String(last.time), last.digest, last.index])
+              : undefined,
+          incomplete,
+          warnings,
+        };
+      }),
+
+    histogram: (search, cancel) =>
+      reading(options, cancel, async (session, parts): Promise<LogHistogram> => {
+        await checkPatterns(session, search.filter);
+        const { intervalNanos, range } = search;
+        const counts = new Map<bigint, { [level: string]: number }>();
+        const { incomplete, warnings } = await overParts(options, within(parts, range), async (part) => {
+          const params = new Params();
+          const where = `${timeCondition(range, params)} AND ${compileFilter(search.filter, 'logs', part, params)}`;
+          const rows = await session.rows(
+            `SELECT time_unix_nano // ${params.u64(intervalNanos)} AS bucket, ${severityName('severity')} AS level, count(*)
+             FROM ${part.facts} WHERE ${where} GROUP BY bucket, level`,
+            params,
+          );
+          for (const [bucket, level, count] of rows) {
+            const bySeverity = counts.get(bucket as bigint) ?? noCounts();
+            bySeverity[String(level)] = (bySeverity[String(level)] ?? 0) + Number(count);
+            counts.set(bucket as bigint, bySeverity);
+          }
+        });
+        const buckets: { startUnixNano: bigint; bySeverity: { [level: string]: number } }[] = [];
+        if (range.endUnixNano > range.startUnixNano) {
+          const last = (range.endUnixNano - 1n) / intervalNanos;
+          for (let bucket = range.startUnixNano / intervalNanos; bucket <= last; bucket++) {
+            if (buckets.length >= pageRowsMax) {
+              warnings.push(`more than ${pageRowsMax} buckets; widen the interval`);
+              break;
+            }
+            buckets.push({ startUnixNano: bucket * intervalNanos, bySeverity: counts.get(bucket) ?? noCounts() });
+          }
+        }
+        return { intervalNanos, buckets, incomplete: incomplete || warnings.length > 0, warnings };
+      }),
+
+    fields: (search, cancel) => readFields(options, search, cancel),
+    fieldValues: (search, cancel) => readFieldValues(options, search, cancel),
+  };
+}
+
+function noCounts(): { [level: string]: number } {
+  const counts: { [level: string]: number } = {};
+  for (const [name] of severities) counts[name] = 0;
+  counts['unset'] = 0;
+  return counts;
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function byPlace(a: Found, b: Found): number {
+  return compare(a.time, b.time) || (a.digest < b.digest ? -1 : a.digest > b.digest ? 1 : a.index - b.index);
+}
+
+function narrowed(range: TimeRange, time: bigint, descending: boolean): TimeRange {
+  if (descending) return { ...range, endUnixNano: time + 1n < range.endUnixNano ? time + 1n : range.endUnixNano };
+  return { ...range, startUnixNano: time > range.startUnixNano ? time : range.startUnixNano };
+}
+
+/** The first `limit` rows of one part, with their resources. */
+async function searchPart(
+  session: Session,
+  part: Part,
+  search: Pick<LogSearch, 'range' | 'filter' | 'order'>,
+  after: readonly string[] | undefined,
+  limit: number,
+): Promise<Found[]> {
+  const params = new Params();
+  const conditions = [timeCondition(search.range, params), compileFilter(search.filter, 'logs', part, params)];
+  if (after !== undefined) {
+    const time = params.u64(BigInt(after[0]!));
+    const digest = `CAST(${params.text(after[1]!)} AS UUID)`;
+    const index = params.int(Number(after[2]));
+    const op = search.order === 'desc' ? '<' : '>';
+    conditions.push(
+      `(time_unix_nano ${op} ${time} OR (time_unix_nano = ${time} AND (digest ${op} ${digest} OR (digest = ${digest} AND digest_index ${op} ${index}))))`,
+    );
+  }
+  const direction = search.order === 'desc' ? 'DESC' : 'ASC';
+  const rows = await session.rows(
+    `SELECT time_unix_nano, CAST(digest AS VARCHAR), digest_index, observed_time_unix_nano, record, origin
+     FROM ${part.facts} WHERE ${conditions.join(' AND ')}
+     ORDER BY time_unix_nano ${direction}, digest ${direction}, digest_index ${direction} LIMIT ${Math.trunc(limit)}`,
+    params,
+  );
+  const found = rows.map(
+    ([time, digest, index, observed, record, origin]): Found => ({
+      time: time as bigint,
+      digest: String(digest),
+      index: Number(index),
+      observed: observed as bigint,
+      record: (record as { bytes: Uint8Array }).bytes,
+      origin: origin as bigint,
+    }),
+  );
+  if (found.length === 0) return found;
+  const origins = new Map<bigint, { resource: { [key: string]: Json }; scopeName: string }>();
+  const ids = idList(new Set(found.map(({ origin }) => origin)));
+  for (const [id, resource, scopeName] of await session.rows(
+    `SELECT id, resource, scope_name FROM ${part.dictionary} WHERE id IN (${ids})`,
+    new Params(),
+  )) {
+    const { bytes } = resource as { bytes: Uint8Array };
+    origins.set(id as bigint, { resource: plainAttributes(bytes, 0, bytes.length, 1), scopeName: String(scopeName) });
+  }
+  for (const each of found) Object.assign(each, origins.get(each.origin));
+  return found;
+}
+
+function hexOf(bytes: Uint8Array, size: number): string {
+  if (bytes.length !== size || bytes.every((byte) => byte === 0)) return '';
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+}
+
+function logRow(found: Found): LogRow {
+  const { record } = found;
+  let severityNumber = 0;
+  let severityText = '';
+  let eventName = '';
+  let body: Json = null;
+  let traceId = '';
+  let spanId = '';
+  const reader = new Reader(record);
+  while (reader.next()) {
+    switch (reader.field) {
+      case 2:
+        severityNumber = reader.int32();
+        break;
+      case 3:
+        severityText = reader.string();
+        break;
+      case 5:
+        body = plainValue(record, reader.valueStart, reader.valueEnd);
+        break;
+      case 9:
+        traceId = hexOf(reader.bytes(), 16);
+        break;
+      case 10:
+        spanId = hexOf(reader.bytes(), 8);
+        break;
+      case 12:
+        eventName = reader.string();
+        break;
+      default:
+    }
+  }
+  return {
+    id: `${found.digest.replaceAll('-', '')}-${found.index}`,
+    timeUnixNano: found.time,
+    observedTimeUnixNano: found.observed,
+    severityNumber,
+    severityText,
+    eventName,
+    body,
+    attributes: plainAttributes(record, 0, record.length, 6),
+    resource: found.resource ?? {},
+    scopeName: found.scopeName ?? '',
+    traceId,
+    spanId,
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- fields
+
+const logIntrinsics: readonly { name: Intrinsic; type: FieldSummary['type']; has: string }[] = [
+  { name: 'service', type: 'string', has: "service <> ''" },
+  { name: 'severity', type: 'string', has: 'severity <> 0' },
+  { name: 'body', type: 'string', has: 'body IS NOT NULL' },
+  { name: 'name', type: 'string', has: 'event_name IS NOT NULL' },
+  { name: 'trace_id', type: 'string', has: 'trace_id IS NOT NULL' },
+  { name: 'span_id', type: 'string', has: 'span_id IS NOT NULL' },
+];
+
+const jsonTypes: { readonly [type: string]: FieldSummary['type'] } = {
+  VARCHAR: 'string',
+  UBIGINT: 'number',
+  BIGINT: 'number',
+  DOUBLE: 'number',
+  BOOLEAN: 'boolean',
+};
+
+async function readFields(
+  options: ReadOptions,
+  search: { range: TimeRange; filter: Filter; limit: number },
+  cancel: AbortSignal,
+): Promise<Page<FieldSummary>> {
+  return reading(options, cancel, async (session, parts) => {
+    await checkPatterns(session, search.filter);
+    const fields = new Map<string, { type: FieldSummary['type'] | undefined; count: number }>();
+    const add = (name: string, type: FieldSummary['type'], count: number) => {
+      if (count === 0) return;
+      const field = fields.get(name);
+      if (field === undefined) fields.set(name, { type, count });
+      else {
+        field.count += count;
+        if (field.type !== type) field.type = 'mixed';
+      }
+    };
+    const { incomplete, warnings } = await overParts(options, within(parts, search.range), async (part) => {
+      const selected = (params: Params) =>
+        `FROM ${part.facts} WHERE ${timeCondition(search.range, params)} AND ${compileFilter(search.filter, 'logs', part, params)}`;
+      const params = new Params();
+      const counts = [
+        ...logIntrinsics.map(({ has }) => `count(*) FILTER (${has})`),
+        ...part.promoted.map(({ key }) => `count("attr.${key.replaceAll('"', '""')}")`),
+      ];
+      const [row] = await session.rows(`SELECT ${counts.join(', ')} ${selected(params)}`, params);
+      logIntrinsics.forEach(({ name, type }, index) => add(name, type, Number(row![index])));
+      part.promoted.forEach(({ key, kind }, index) => {
+        const type = kind === 'text' ? 'string' : kind === 'bool' ? 'boolean' : 'number';
+        add(key, type, Number(row![logIntrinsics.length + index]));
+      });
+      const overflow = new Params();
+      for (const [key, type, count] of await session.rows(
+        `SELECT member.key, member.type, count(*) FROM (SELECT attributes ${selected(overflow)} AND attributes IS NOT NULL) f,
+         json_each(f.attributes) member GROUP BY ALL`,
+        overflow,
+      )) {
+        add(String(key), jsonTypes[String(type)] ?? 'mixed', Number(count));
+      }
+      const ofResources = new Params();
+      for (const [key, type, count] of await session.rows(
+        `SELECT member.key, member.type, sum(n) FROM
+         (SELECT resource_attributes, n FROM (SELECT origin, count(*) AS n ${selected(ofResources)} GROUP BY origin)
+          JOIN ${part.dictionary} ON origin = id) o,
+         json_each(o.resource_attributes) member GROUP BY ALL`,
+        ofResources,
+      )) {
+        add(`resource.${String(key)}`, jsonTypes[String(type)] ?? 'mixed', Number(count));
+      }
+    });
+    const items = [...fields]
+      .map(([name, { type, count }]) => ({ name, type: type ?? ('mixed' as const), count }))
+      .sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1))
+      .slice(0, search.limit);
+    return { items, next: undefined, incomplete, warnings };
+  });
+}
+
+/** A field as the query language names it. */
+function fieldNamed(name: string): Field {
+  if ((intrinsics as readonly string[]).includes(name)) return { scope: 'intrinsic', name: name as Intrinsic };
+  if (name.startsWith('resource.')) return { scope: 'resource', key: name.slice('resource.'.length) };
+  if (name.startsWith('log.')) return { scope: 'record', key: name.slice('log.'.length) };
+  return { scope: 'any', key: name };
+}
+
+async function readFieldValues(
+  options: ReadOptions,
+  search: { field: string; range: TimeRange; filter: Filter; limit: number },
+  cancel: AbortSignal,
+): Promise<Page<FieldValue>> {
+  return reading(options, cancel, async (session, parts) => {
+    await checkPatterns(session, search.filter);
+    const counts = new Map<string, number>();
+    const field = fieldNamed(search.field);
+    const { incomplete, warnings } = await overParts(options, within(parts, search.range), async (part) => {
+      const params = new Params();
+      const value = valueAsJson(field, 'logs', part, params);
+      if (value === undefined) return;
+      const where = `${timeCondition(search.range, params)} AND ${compileFilter(search.filter, 'logs', part, params)}`;
+      const rows = await session.rows(
+        `SELECT value, count(*) AS n FROM (SELECT ${value} AS value FROM ${part.facts} f WHERE ${where})
+         WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT ${pageRowsMax}`,
+        params,
+      );
+      for (const [text, count] of rows) counts.set(String(text), (counts.get(String(text)) ?? 0) + Number(count));
+    });
+    const items = [...counts]
+      .sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))
+      .slice(0, search.limit)
+      .map(([text, count]) => ({ value: parsed(text), count }));
+    return { items, next: undefined, incomplete, warnings };
+  });
+}
+
+/** JSON text from DuckDB; an integer that a number cannot hold stays text, as REST has it. */
+function parsed(text: string): Json {
+  if (/^-?\d{16,}$/.test(text) && !Number.isSafeInteger(Number(text))) return text;
+  return JSON.parse(text) as Json;
+}
