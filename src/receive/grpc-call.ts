@@ -60,7 +60,7 @@ export class Call {
     this.#end(fault.code);
     const { stream, session } = { stream: this.#stream, session: this.#connection.session };
     if (stream.destroyed || stream.closed || session.destroyed) return;
-    stream.respond(failureHeaders(fault), { endStream: true, sendDate: false });
+    stream.respond(failureHeaders(fault), trailersOnly);
     // The client need not send the rest. RFC 9113, 8.1: RST_STREAM with NO_ERROR after the complete answer.
     if (!stream.readableEnded) stream.close(http2.NGHTTP2_NO_ERROR);
   }
@@ -276,11 +276,8 @@ export class Call {
 function ignore(): void {}
 
 const okTrailers = { 'grpc-status': '0' };
-const okHeaders = {
-  ':status': 200,
-  'content-type': 'application/grpc',
-  'grpc-accept-encoding': grpcEncodings,
-};
+const okHeaders = { ':status': 200, 'content-type': 'application/grpc' };
+const trailersOnly = { endStream: true, sendDate: false };
 const waitForTrailers = { waitForTrailers: true, sendDate: false };
 const emptyMessage = framed(new Uint8Array(0));
 const serving = framed(new Uint8Array([8, 1]));

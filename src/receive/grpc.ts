@@ -62,7 +62,7 @@ export class GrpcListener implements Listener {
   readonly #server: ReturnType<typeof createServer> | ReturnType<typeof createSecureServer>;
   readonly #connections = new Set<Connection>();
   /** Sockets too: those that never became an HTTP/2 session. */
-  readonly #sockets = new Map<Socket, number>();
+  readonly #sockets = new Set<Socket>();
   readonly #calls = new Set<Call>();
   #sweepTimer: NodeJS.Timeout | undefined;
   #sweeps = 0;
@@ -84,7 +84,13 @@ export class GrpcListener implements Listener {
     this.observer = options.observer;
     const http2Options = serverOptions(this.limits);
     this.#server = options.tls
-      ? createSecureServer({ ...http2Options, ...options.tls, allowHTTP1: false, minVersion: 'TLSv1.2' })
+      ? createSecureServer({
+          ...http2Options,
+          ...options.tls,
+          allowHTTP1: false,
+          minVersion: 'TLSv1.2',
+          handshakeTimeout: this.limits.headerTimeoutMs,
+        })
       : createServer(http2Options);
     const server = this.#server;
     server.maxConnections = this.limits.connectionsMax;
@@ -94,7 +100,7 @@ export class GrpcListener implements Listener {
     // With TLS this is the encrypted socket, before its handshake.
     server.on('connection', (socket: Socket) => {
       this.#connectionsTotal += 1;
-      this.#sockets.set(socket, performance.now());
+      this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
     });
     server.on('session', (session) => this.#onSession(session));
@@ -159,7 +165,7 @@ export class GrpcListener implements Listener {
     this.#state = 'closed';
     clearInterval(this.#sweepTimer);
     for (const connection of this.#connections) connection.session.destroy();
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   /** Resolves when no call is under way, or after the time. */
@@ -203,23 +209,11 @@ export class GrpcListener implements Listener {
     for (const call of this.#calls) if (call.deadlineMs <= nowMs) call.timedOut();
     if (++this.#sweeps % sweepsPerSecond !== 0) return;
     for (const connection of this.#connections) connection.sweep(nowMs);
-    // Sockets that have not got as far as HTTP/2: the handshake of TLS has no other deadline.
-    for (const [socket, openedMs] of this.#sockets) {
-      if (openedMs === sessionOpen || nowMs - openedMs < this.limits.headerTimeoutMs) continue;
-      this.#connectionsFailedTotal += 1;
-      socket.destroy();
-    }
-  }
-
-  /** From now on the connection itself watches over its times. */
-  sessionReady(address: Socket | undefined): void {
-    if (address !== undefined && this.#sockets.has(address)) this.#sockets.set(address, sessionOpen);
   }
 }
 
 const sweepsPerSecond = 4;
 const sweepIntervalMs = 1000 / sweepsPerSecond;
-const sessionOpen = Number.POSITIVE_INFINITY;
 /** How long a client that does not answer PING is given to learn of GOAWAY. */
 const drainMs = 1_000;
 /** For the last answers to leave. */
@@ -349,6 +343,8 @@ export class Connection {
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     this.#calls += 1;
+    // grpc-go measures the way with a PING for each answer: what comes with calls is no flood.
+    if (this.#controlFrames > 0) this.#controlFrames = Math.max(0, this.#controlFrames - controlFramesPerCall);
     this.#lastHeardMs = performance.now();
     new Call(this, stream, headers, this.#lastHeardMs);
   }
@@ -366,4 +362,5 @@ export class Connection {
   }
 }
 
+const controlFramesPerCall = 8;
 const streamIdMax = 2 ** 31 - 1;

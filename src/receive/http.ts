@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
@@ -52,6 +52,10 @@ export class HttpListener implements Listener {
   readonly #server: Server;
   readonly #accounts = new WeakMap<Socket, Account>();
   readonly #requests = new Set<Request>();
+  /** The latest request of a connection. */
+  readonly #current = new WeakMap<Socket, Request>();
+  /** Connections that broke the protocol and have had their answer. */
+  readonly #failedSockets = new WeakSet<Socket>();
   #connections = 0;
   #connectionsTotal = 0;
   #connectionsRefusedTotal = 0;
@@ -100,10 +104,6 @@ export class HttpListener implements Listener {
     server.on('tlsClientError', () => {
       this.#connectionsFailedTotal += 1;
     });
-    // Asked to switch protocols we stay with this one. Without these listeners node would close the connection.
-    server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
-      response.writeHead(417, { 'Content-Length': 0, Connection: 'close' }).end();
-    });
     server.on('error', (error) => options.logger?.error({ error: error.message }, 'OTLP/HTTP listener failed'));
   }
 
@@ -148,8 +148,9 @@ export class HttpListener implements Listener {
   stopAccepting(): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    // Closes idle connections, too; each answer from now on says `Connection: close`.
-    this.#server.close();
+    // Not the HTTP server's own `close`, which also cuts idle connections: a request may be on its way on one of them.
+    // Each answer from now on says `Connection: close` instead.
+    NetServer.prototype.close.call(this.#server);
   }
 
   close(graceMs: number): Promise<void> {
@@ -170,7 +171,7 @@ export class HttpListener implements Listener {
     }
     const fault = new Fault('unavailable', 'stopping', { retryAfterMs: 1_000 });
     for (const request of this.#requests) request.fail(fault);
-    this.#server.closeIdleConnections();
+    this.#server.close();
     if (this.#connections > 0) await new Promise((resolve) => setTimeout(resolve, lastWordsMs));
     this.#server.closeAllConnections();
   }
@@ -194,41 +195,53 @@ export class HttpListener implements Listener {
     }
     const made = new Request(this, request, response, account);
     this.#requests.add(made);
+    this.#current.set(request.socket, made);
     made.start();
   }
 
-  // What is no HTTP request never reaches a handler: the answer is written by hand.
+  // What is no HTTP request never reaches a handler: the answer is written by hand. A request that does not end does reach one.
   #onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     this.#connectionsFailedTotal += 1;
     this.#options.logger?.debug({ code: error.code }, 'bad HTTP request');
-    if (!socket.writable || (socket.bytesWritten > 0 && !isTimeout(error)) || error.code === 'ECONNRESET') {
+    const request = this.#current.get(socket);
+    this.#current.delete(socket);
+    if (socket.destroyed || !socket.writable || this.#failedSockets.has(socket)) {
       socket.destroy();
       return;
     }
-    const [line, message] =
-      rawAnswers[error.code ?? ''] ?? (['400 Bad Request', 'not a valid HTTP/1.1 request'] as const);
-    const code = line.startsWith('408') ? 4 : line.startsWith('431') ? 8 : 3;
-    const body = encodeStatus({ code, message }, 'json');
-    socket.end(
-      Buffer.concat([
-        Buffer.from(
-          `HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`,
-        ),
-        body,
-      ]),
-    );
+    this.#failedSockets.add(socket);
     setTimeout(() => socket.destroy(), lingerMs).unref();
+    const { fault, status } = rawAnswers[error.code ?? ''] ?? notHttp;
+    if (request?.isOpen === true) {
+      request.fail(fault);
+      socket.end();
+      return;
+    }
+    const body = encodeStatus({ code: fault.status.grpc, message: fault.message }, 'json');
+    const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    socket.end(Buffer.concat([Buffer.from(head), body]));
   }
 }
 
-function isTimeout(error: NodeJS.ErrnoException): boolean {
-  return error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+interface RawAnswer {
+  readonly status: string;
+  readonly fault: Fault;
 }
 
-const rawAnswers: Readonly<Record<string, readonly [line: string, message: string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not end in time'],
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'request headers are too large'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Content Too Large', 'chunk extensions are too large'],
+const notHttp: RawAnswer = { status: '400 Bad Request', fault: new Fault('malformed', 'not a valid HTTP/1.1 request') };
+const rawAnswers: Readonly<Record<string, RawAnswer>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    fault: new Fault('timeout', 'the request did not end in time'),
+  },
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    fault: new Fault('tooLarge', 'the request headers are too large'),
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: '413 Content Too Large',
+    fault: new Fault('tooLarge', 'the chunk extensions are too large'),
+  },
 };
 
 /** Longer than clients keep idle connections (Go: 90 s), so that it is they who close them, and no request meets a closed door. */
@@ -268,6 +281,11 @@ class Request {
     this.#request = request;
     this.#response = response;
     this.#account = account;
+  }
+
+  /** Not answered, and not given up. */
+  get isOpen(): boolean {
+    return !this.#ended;
   }
 
   start(): void {

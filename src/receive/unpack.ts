@@ -28,13 +28,13 @@ export function unpack({ signal, encoding, format, body, bytesMax }: Packed): Ui
  */
 export function isQuick({ encoding, format, body }: Packed): boolean {
   if (encoding === 'identity') return format === 'protobuf' || body.length <= inlineJsonBytesMax;
-  const size = declaredSize(encoding, body) ?? body.length * usualRatio;
+  const size = declaredSize(encoding, body) ?? body.length * usualRatio[encoding];
   // A size that is less than what came is a lie, or the last of several parts.
   if (size < body.length - framingBytes) return false;
   return size <= (format === 'json' ? inlineJsonBytesMax : inlineDecompressedBytesMax);
 }
 
-/** Telemetry compresses to a tenth and less. */
-const usualRatio = 12;
+/** What telemetry compresses to. */
+const usualRatio = { gzip: 12, deflate: 12, zstd: 12, snappy: 4 } as const satisfies Record<Encoding, number>;
 /** What gzip and zstd may add to a body that does not compress. */
 const framingBytes = 64;
