@@ -15,6 +15,8 @@ export interface Rewritten {
   readonly rejected: number;
   /** What was rejected, repaired or cut, why, and where it occurred first; at most 2,000 characters and never a payload. */
   readonly message: string;
+  /** The same by reason, for counters: each reason one sentence that is the same for all of its records. */
+  readonly rejections: readonly { readonly reason: string; readonly count: number; readonly first: string }[];
 }
 
 const names = {
@@ -113,6 +115,7 @@ class Rewriter {
       records: this.#records,
       rejected: this.#rejected,
       message: this.#message(),
+      rejections: [...this.#rejections].map(([reason, { count, first }]) => ({ reason, count, first })),
     };
   }
 
