@@ -34,10 +34,11 @@ export function exactTime(unixNano: string): string {
   return `${seconds.toISOString().slice(0, 19)}.${String(nanos % 1_000_000_000n).padStart(9, '0')}Z`;
 }
 
-/** How long ago, for a person: `12 s ago`. */
-export function showAge(unixNano: string, nowMs: number): string {
-  const nanos = BigInt(Math.round(nowMs)) * 1_000_000n - BigInt(unixNano);
-  return nanos < 1_000_000_000n ? 'now' : `${showDuration(nanos).replace(/\.\d+/, '')} ago`;
+/** How long ago a time was, for a person: `12 s ago`. @param time RFC 3339. */
+export function showAge(time: string, nowMs: number): string {
+  const ms = nowMs - Date.parse(time);
+  if (Number.isNaN(ms)) return time;
+  return ms < 1000 ? 'now' : `${showDuration(Math.round(ms) * 1e6).replace(/\.\d+/, '')} ago`;
 }
 
 /** Any JSON value on one line; a text without its quotes. */

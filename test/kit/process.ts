@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly env?: { readonly [name: string]: string };
   /** Command of an installed package; the repository's own where absent. */
   readonly bin?: string;
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[];
   readonly readyWithinMs?: number;
 }
 
@@ -37,17 +39,21 @@ const repositoryBin = fileURLToPath(new URL('../../bin/watchingcat.js', import.m
 
 /** Starts the process and waits until `/health` says that it accepts. Rejects with its output where it ends before. */
 export async function startProcess(options: StartOptions): Promise<Running> {
-  const child = spawn(process.execPath, [options.bin ?? repositoryBin, 'start', ...(options.flags ?? [])], {
-    env: {
-      ...cleanEnvironment(),
-      WATCHINGCAT_OTLP_GRPC_PORT: '0',
-      WATCHINGCAT_OTLP_HTTP_PORT: '0',
-      WATCHINGCAT_HTTP_PORT: '0',
-      WATCHINGCAT_DATA_DIR: options.dataDir,
-      ...options.env,
+  const child = spawn(
+    process.execPath,
+    [...(options.nodeFlags ?? []), options.bin ?? repositoryBin, 'start', ...(options.flags ?? [])],
+    {
+      env: {
+        ...cleanEnvironment(),
+        WATCHINGCAT_OTLP_GRPC_PORT: '0',
+        WATCHINGCAT_OTLP_HTTP_PORT: '0',
+        WATCHINGCAT_HTTP_PORT: '0',
+        WATCHINGCAT_DATA_DIR: options.dataDir,
+        ...options.env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  );
   const collected = collect(child);
   const ended = endOf(child);
   const deadline = performance.now() + (options.readyWithinMs ?? 30_000);
@@ -80,10 +86,15 @@ export async function startProcess(options: StartOptions): Promise<Running> {
 /** Runs a command to its end, with what it wrote. */
 export async function runCommand(
   args: readonly string[],
-  options: { env?: { readonly [name: string]: string }; cwd?: string; bin?: string; node?: string } = {},
+  options: {
+    env?: { readonly [name: string]: string };
+    cwd?: string;
+    bin?: string;
+    nodeFlags?: readonly string[];
+  } = {},
 ): Promise<Ended & { stdout: string; stderr: string }> {
   const from = performance.now();
-  const child = spawn(options.node ?? process.execPath, [options.bin ?? repositoryBin, ...args], {
+  const child = spawn(process.execPath, [...(options.nodeFlags ?? []), options.bin ?? repositoryBin, ...args], {
     env: { ...cleanEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -24,7 +24,7 @@ interface Row {
 export function register(command: Command, outcome: Outcome): void {
   command.argument('<promql>', 'a PromQL expression');
   addReaderOptions(command, ['range']);
-  command.addOption(new Option('--step <duration>', 'distance of the points of a range (default: a 60th of it)'));
+  command.addOption(new Option('--step <duration>', 'distance of the points of a range (default: about 250 points)'));
   command.option('--at <time>', 'evaluate at one time: RFC 3339, Unix time or now-15m');
   command.addHelpText(
     'after',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Outcome } from '../program.ts';
 import { addReaderOptions, reading, sayWarnings } from '../reader-options.ts';
-import { exactTime, showAge, showDuration } from '../show.ts';
+import { showAge, showDuration } from '../show.ts';
 import { type Column, printRows } from '../table.ts';
 
 interface Service {
@@ -59,6 +59,6 @@ const columns: readonly Column<Service>[] = [
   {
     title: 'LAST SEEN',
     show: ({ lastSeen }) => showAge(lastSeen, Date.now()),
-    exact: ({ lastSeen }) => exactTime(lastSeen),
+    exact: ({ lastSeen }) => lastSeen,
   },
 ];
