@@ -1,21 +1,9 @@
-import type { Frame, Signal } from '../base/index.ts';
+import type { Frame } from '../base/index.ts';
 import type { Refusal } from '../stores/contract.ts';
+import type { DeadLetters } from '../wal/index.ts';
 
-/** What a destination will never take, with all that a replay needs. */
-export interface DeadLetter {
-  readonly destination: string;
-  readonly signal: Signal;
-  readonly logId: string;
-  readonly frame: Frame;
-  /** Indexes of the refused records in the frame, in wire order; undefined: all of the frame, or not told which. */
-  readonly records: readonly number[] | undefined;
-  readonly reason: string;
-}
-
-/** Where dead letters go. Resolves when the letter is on disk, or counted and named in the log where it is full. */
-export interface DeadLetterSink {
-  add(letter: DeadLetter): Promise<unknown>;
-}
+/** Where dead letters go. `add` settles when the letter is on disk, or counted and named in the log where there is no room. */
+export type DeadLetterSink = Pick<DeadLetters, 'add'>;
 
 /**
  * The letters that refusals make: one a frame, with its first reason. A refusal that names no frame makes none: nobody

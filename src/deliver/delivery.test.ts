@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Batch, type Signal, systemClock } from '../base/index.ts';
 import type { BatchLimits, Destination, Keeper, WriteResult } from '../stores/contract.ts';
-import { type Log, openLog, openLogReader } from '../wal/index.ts';
-import { type DeadLetter, type Delivery, startDelivery } from './index.ts';
+import { type Log, type NewDeadLetter, openLog, openLogReader } from '../wal/index.ts';
+import { type Delivery, startDelivery } from './index.ts';
 
 // Over a real log; the destination is a script.
 
@@ -94,17 +94,17 @@ const inOrder =
 
 interface Started {
   delivery: Delivery;
-  letters: DeadLetter[];
+  letters: NewDeadLetter[];
   told: string[];
 }
 
 async function start(
   { dir, log }: { dir: string; log: Log },
   destination: Destination,
-  addLetter: (letter: DeadLetter) => Promise<void> = async () => {},
+  addLetter: (letter: NewDeadLetter) => Promise<void> = async () => {},
 ): Promise<Started> {
   const reader = await openLogReader({ dir });
-  const letters: DeadLetter[] = [];
+  const letters: NewDeadLetter[] = [];
   const told: string[] = [];
   const delivery = startDelivery({
     destination,
@@ -113,6 +113,7 @@ async function start(
       add: async (letter) => {
         await addLetter(letter);
         letters.push(letter);
+        return true;
       },
     },
     observer: {

@@ -1,4 +1,4 @@
-export type { DeadLetter, DeadLetterSink } from './dead-letter.ts';
+export type { DeadLetterSink } from './dead-letter.ts';
 export {
   type Delivery,
   type DeliveryOptions,

@@ -1,5 +1,5 @@
 import { Fault } from '../../base/index.ts';
-import { Reader, wireBytes, wireVarint } from '../../otlp/index.ts';
+import { decodeExportResponse, decodeStatus } from '../../otlp/index.ts';
 import type { Refusal, WriteResult } from '../contract.ts';
 import type { Reply } from './client.ts';
 import { doubtfulAttemptsMax, reasonCharsMax } from './limits.ts';
@@ -86,26 +86,27 @@ function retry(reason: string, afterMs: number | undefined): WriteResult {
 
 /**
  * The records that the far side rejected of a batch that it took: a count only, as OTLP tells no more, and never to be
- * sent again (OTLP 1.11.0, "Partial Success"). Export…ServiceResponse: partial_success = 1 { rejected = 1, error_message = 2 }.
+ * sent again (OTLP 1.11.0, "Partial Success"). A message with 0 rejected is a warning.
  */
 function partialSuccess(body: Uint8Array | undefined): Refusal[] {
-  const partial = fieldsOf(fieldsOf(body).get(1));
-  const rejected = Number(partial.get(1) ?? 0);
-  if (!(rejected > 0)) return []; // a message with 0 rejected is a warning
-  const reason = printable(textOf(partial.get(2)));
-  return [{ frame: undefined, record: undefined, count: rejected, reason: reason || 'rejected by the far side' }];
+  const answer = body === undefined ? undefined : decoded((bytes) => decodeExportResponse('traces', bytes), body);
+  if (answer === undefined || !(answer.rejected > 0)) return [];
+  const reason = printable(answer.message) || 'rejected by the far side';
+  return [{ frame: undefined, record: undefined, count: answer.rejected, reason }];
 }
 
-/** google.rpc.RetryInfo { retry_delay = 1: Duration { seconds = 1, nanos = 2 } } among the details (3) of a google.rpc.Status. */
 function retryDelayMs(status: Uint8Array | undefined): number | undefined {
-  if (status === undefined) return undefined;
-  for (const detail of repeatedOf(status, 3)) {
-    const any = fieldsOf(detail);
-    if (!textOf(any.get(1)).endsWith('/google.rpc.RetryInfo')) continue;
-    const delay = fieldsOf(fieldsOf(any.get(2)).get(1));
-    return Number(delay.get(1) ?? 0) * 1000 + Number(delay.get(2) ?? 0) / 1e6;
+  return status === undefined ? undefined : decoded(decodeStatus, status)?.retryAfterMs;
+}
+
+/** What a far side adds to its answer may be no message at all: then it says nothing. */
+function decoded<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array): T | undefined {
+  try {
+    return decode(bytes);
+  } catch (thrown) {
+    if (thrown instanceof Fault) return undefined;
+    throw thrown;
   }
-  return undefined;
 }
 
 /** The Retry-After header: seconds, or a date. */
@@ -114,40 +115,6 @@ function retryAfterMs(header: string | undefined, nowMs: number): number | undef
   if (/^\s*\d+\s*$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
-}
-
-type Value = Uint8Array | bigint;
-
-/** The last value of each field; none where the bytes are no message: what a far side adds to its answer may be anything. */
-function fieldsOf(bytes: Value | undefined): Map<number, Value> {
-  const fields = new Map<number, Value>();
-  if (!(bytes instanceof Uint8Array)) return fields;
-  try {
-    const reader = new Reader(bytes);
-    while (reader.next()) {
-      if (reader.wireType === wireBytes) fields.set(reader.field, reader.bytes());
-      else if (reader.wireType === wireVarint) fields.set(reader.field, reader.int64());
-    }
-    return fields;
-  } catch (thrown) {
-    if (thrown instanceof Fault) return new Map();
-    throw thrown;
-  }
-}
-
-function repeatedOf(bytes: Uint8Array, field: number): Uint8Array[] {
-  const found: Uint8Array[] = [];
-  try {
-    const reader = new Reader(bytes);
-    while (reader.next()) if (reader.field === field && reader.wireType === wireBytes) found.push(reader.bytes());
-  } catch (thrown) {
-    if (!(thrown instanceof Fault)) throw thrown;
-  }
-  return found;
-}
-
-function textOf(value: Value | undefined): string {
-  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : '';
 }
 
 /** One line without control characters, not too long: it goes into logs and pages. */

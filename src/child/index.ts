@@ -1,0 +1,8 @@
+export {
+  type ChildLogger,
+  type EmbeddedChild,
+  type EmbeddedChildOptions,
+  embeddedName,
+  startEmbeddedChild,
+} from './client.ts';
+export type { HostedStoreOptions, StoreStats } from './protocol.ts';

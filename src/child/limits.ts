@@ -1,0 +1,16 @@
+/** Calls that may wait for the child at once; a further one is answered `unavailable`. */
+export const callsMax = 256;
+/** How often the child is told what is durable, at most. */
+export const durableEveryMs = 20;
+/** How often the child reports what it delivered, while there is something new. */
+export const reportEveryMs = 200;
+/** Restarts: 250 ms, doubled by each that follows within `healthyMs` of its start, up to 30 s. */
+export const restartBaseMs = 250;
+export const restartMaxMs = 30_000;
+export const healthyMs = 60_000;
+/** Start answers after so long even where the child is still opening its store: receiving does not wait for it. */
+export const startWaitMs = 5_000;
+/** What the child wrote to its standard error is kept up to here, for the line that reports its end. */
+export const stderrCharsMax = 4_096;
+/** How long a child waits for the one before it, which lost its parent, to let go of the store's folder. */
+export const takeOverMs = 5_000;
