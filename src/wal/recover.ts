@@ -197,7 +197,7 @@ async function look(
 }
 
 /** Reads a segment to its end, a chunk at a time; bodies are let go. */
-async function scan(files: FileSystem, { path, header }: Found, beforeSeq: number) {
+async function scan(files: FileSystem, { path, header, sizeBytes }: Found, beforeSeq: number) {
   const file = await files.open(path, 'read');
   try {
     const rows = new DigestRows();
@@ -210,7 +210,7 @@ async function scan(files: FileSystem, { path, header }: Found, beforeSeq: numbe
         beforeSeq,
         bytesMax: Number.POSITIVE_INFINITY,
         recordsMax: Number.POSITIVE_INFINITY,
-        chunkBytes: readBytesMax,
+        chunkBytes: Math.min(readBytesMax, sizeBytes),
         search: true,
       });
       for (const frame of read.frames) {

@@ -5,7 +5,6 @@ import { Fault, type Signal, signals } from '../base/index.ts';
 import type { Damage } from './contract.ts';
 import { type File, type FileSystem, hasCode } from './files.ts';
 import { findMark, type ParsedFrame, parseFrame, type Seal } from './frame.ts';
-import { readBytesMax } from './limits.ts';
 
 // One segment file: its name, its header, and how its frames are read, damaged ones among them. Drawn in FORMAT.md.
 
@@ -245,6 +244,8 @@ export async function readFrames(
 }
 
 const blockBytes = 4096;
+const tailChunkBytes = 64 * 1024;
+const zeros = Buffer.alloc(tailChunkBytes);
 
 /** Reads; blocks that the disk cannot read any more become zeros, so that they are damage like any other. */
 async function readAround(file: File, into: Buffer, position: number): Promise<number> {
@@ -271,12 +272,12 @@ async function readAround(file: File, into: Buffer, position: number): Promise<n
  * What is left of a write that never finished, or of frames that were damaged to the last.
  */
 export async function tailBytes(file: File, start: number): Promise<number> {
-  const chunk = Buffer.allocUnsafe(readBytesMax);
-  const zeros = Buffer.alloc(readBytesMax);
+  const sizeBytes = await file.sizeBytes();
+  const chunk = Buffer.allocUnsafe(Math.min(tailChunkBytes, Math.max(0, sizeBytes - start)));
   let last = start;
-  for (let at = start; ; ) {
+  for (let at = start; at < sizeBytes; ) {
     const got = await readAround(file, chunk, at);
-    if (got === 0) return last - start;
+    if (got === 0) break;
     if (chunk.compare(zeros, 0, got, 0, got) !== 0) {
       let end = got;
       while (chunk[end - 1] === 0) end--;
@@ -284,6 +285,7 @@ export async function tailBytes(file: File, start: number): Promise<number> {
     }
     at += got;
   }
+  return last - start;
 }
 
 /** Opens for reading; undefined where the file is gone. */
