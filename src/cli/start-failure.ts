@@ -9,7 +9,8 @@ import { portOwner } from './port-owner.ts';
 export function startFailure(thrown: unknown, config: Config): string | undefined {
   const system = systemError(thrown);
   if (system?.syscall === 'listen' || system?.syscall === 'bind') return listenFailure(system, config);
-  return thrown instanceof Fault && thrown.code !== 'internal' ? thrown.message : undefined;
+  if (!(thrown instanceof Fault) || thrown.code === 'internal') return undefined;
+  return `${thrown.message.charAt(0).toUpperCase()}${thrown.message.slice(1)}.`;
 }
 
 function listenFailure(error: NodeJS.ErrnoException & { port?: number; address?: string }, config: Config): string {

@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { signals } from '../../src/base/index.ts';
+import { eventually, type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
+import { exportRecord, isStored, protocols } from '../kit/records.ts';
+
+// The published package: compiled, as Node strips no types under node_modules, and installed without install scripts.
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const run = promisify(execFile);
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let installed: string;
+let running: Running | undefined;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder.path], { cwd: root });
+  const tarball = join(folder.path, JSON.parse(stdout.slice(stdout.indexOf('[')))[0].filename);
+  const project = join(folder.path, 'project');
+  await mkdir(project);
+  await writeFile(join(project, 'package.json'), '{"private":true}');
+  await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', tarball], {
+    cwd: project,
+  });
+  installed = join(project, 'node_modules/watchingcat');
+}, 240_000);
+afterAll(async () => {
+  await running?.stop('SIGKILL');
+  await folder?.[Symbol.asyncDispose]();
+});
+
+it('holds what it needs, and no source, test or secret', async () => {
+  const files = (await readdir(installed)).filter((name) => name !== 'node_modules').sort();
+  expect(files).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'docs', 'package.json', 'proto']);
+  const compiled = await readdir(join(installed, 'dist'), { recursive: true });
+  expect(compiled.filter((name) => /\.ts$|\.test\.|\.bench\./.test(name))).toEqual([]);
+});
+
+it('starts, keeps a record of each signal, and answers', async () => {
+  running = await startProcess({ dataDir: join(folder.path, 'data'), bin: join(installed, 'bin/watchingcat.js') });
+  for (const signal of signals) {
+    for (const protocol of protocols) {
+      const id = await exportRecord(running, signal, protocol);
+      await eventually(() => isStored(running!, signal, id), Boolean);
+    }
+  }
+});
+
+it('runs its commands', async () => {
+  const bin = join(installed, 'bin/watchingcat.js');
+  const env = { WATCHINGCAT_ENDPOINT: running?.http ?? '' };
+  const { code, stdout, stderr } = await runCommand(['send', '--json'], { bin, env });
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout).trips).toHaveLength(9);
+  expect((await runCommand(['services'], { bin, env })).stdout).toContain('watchingcat-send');
+});
+
+it('reads bodies that are unpacked in a thread, and stops', async () => {
+  // Large JSON is parsed in a worker thread, whose entry point must be found in the compiled package.
+  const attributes = Array.from({ length: 40_000 }, (_, i) => ({
+    key: `k${i}`,
+    value: { stringValue: 'x'.repeat(40) },
+  }));
+  const logRecords = attributes.map((attribute) => ({ timeUnixNano: `${Date.now()}000000`, attributes: [attribute] }));
+  const answer = await fetch(`${running?.otlpHttp}/v1/logs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] }),
+  });
+  expect([answer.status, await answer.json()]).toEqual([200, {}]);
+  expect(await running?.stop('SIGTERM')).toMatchObject({ code: 0, signal: null });
+});
