@@ -4,7 +4,7 @@ import { openTerminal, type Terminal } from './terminal.ts';
 import { packageVersion } from './version.ts';
 
 /** A command's module: it is loaded only when the command runs, so that `--help` and `--version` are instant. */
-export interface CommandModule {
+interface CommandModule {
   /** Adds options, arguments, examples and the action. The action sets `outcome.exitCode` where it is not 0. */
   register(command: Command, outcome: Outcome): void;
 }
@@ -98,7 +98,7 @@ export async function buildProgram(argv: readonly string[] | 'all', outcome: Out
 }
 
 /** `watchingcat` and `watchingcat --data-dir x` start. */
-export function withDefaultCommand(argv: readonly string[]): readonly string[] {
+function withDefaultCommand(argv: readonly string[]): readonly string[] {
   const [first] = argv;
   if (first === undefined) return ['start'];
   return first.startsWith('-') && !['-h', '--help', '-V', '--version'].includes(first) ? ['start', ...argv] : argv;

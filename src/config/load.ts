@@ -49,7 +49,7 @@ export interface ConfigSources {
 }
 
 /** Where a value was found: `default`, `WATCHINGCAT_HOST`, `--host`, `watchingcat.yaml:3`. */
-export type Origin = string;
+type Origin = string;
 
 /** The configuration as it was found, good or bad. */
 export interface Inspection {

@@ -8,7 +8,7 @@ import { checkHeaders, readGrpcEndpoint, readHeaderList, readSignalSet } from '.
 // docs/configuration.md all come from here. A setting's names follow from its place: `otlp.grpcPort` in the file is
 // WATCHINGCAT_OTLP_GRPC_PORT in the environment and --otlp-grpc-port on the command line.
 
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 const scalar = z.union([z.string(), z.number()], { error: 'a text or a number' });

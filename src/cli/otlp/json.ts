@@ -14,7 +14,7 @@ export interface KeyValue {
 export interface Resource {
   attributes: KeyValue[];
 }
-export interface Scope {
+interface Scope {
   name: string;
   version?: string;
 }
@@ -53,22 +53,22 @@ interface Point {
   startTimeUnixNano?: string;
   timeUnixNano: string;
 }
-export type NumberPoint = Point & ({ asDouble: number } | { asInt: string });
-export type HistogramPoint = Point & {
+type NumberPoint = Point & ({ asDouble: number } | { asInt: string });
+type HistogramPoint = Point & {
   count: string;
   sum: number;
   bucketCounts: string[];
   explicitBounds: number[];
   exemplars?: Exemplar[];
 };
-export type ExponentialHistogramPoint = Point & {
+type ExponentialHistogramPoint = Point & {
   count: string;
   sum: number;
   scale: number;
   zeroCount: string;
   positive: { offset: number; bucketCounts: string[] };
 };
-export type SummaryPoint = Point & {
+type SummaryPoint = Point & {
   count: string;
   sum: number;
   quantileValues: { quantile: number; value: number }[];
