@@ -175,7 +175,9 @@ async function lockStore(folder: string): Promise<AsyncDisposable> {
     try {
       return await lockFolder(folder);
     } catch (thrown) {
-      if (performance.now() > end) throw thrown;
+      // With a cause it is not another process that has it: the folder cannot be written.
+      const held = thrown instanceof Fault && thrown.code === 'unavailable' && thrown.cause === undefined;
+      if (!held || performance.now() > end) throw thrown;
       await sleep(50);
     }
   }
