@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
 import { runProgram } from '../kit/program.ts';
 import { expectSent, type Sent } from './sent.ts';
-import { javaScriptClient, pythonClient } from './setup.ts';
+import { javaClient, javaScriptClient, pythonClient } from './setup.ts';
 
 // The OpenTelemetry SDKs as applications use them, against the process as a user starts it.
 
@@ -57,6 +57,33 @@ describe('OpenTelemetry SDK for Python', () => {
     const endpoint = protocol === 'grpc' ? running.otlpGrpc : running.otlpHttp;
     const service = `python-${protocol}-${compression}`.replace('/', '-');
     const done = await runProgram(client.interpreter, [client.program, protocol, endpoint, service, compression]);
+    await expectSent(running.http, JSON.parse(done.stdout) as Sent);
+  });
+});
+
+describe('OpenTelemetry SDK for Java', () => {
+  // Its gRPC goes over OkHttp, or over grpc-java itself where that is there.
+  const senders: Record<string, string> = {
+    OkHttp: 'io.opentelemetry.exporter.sender.okhttp.internal.OkHttpGrpcSenderProvider',
+    'grpc-java': 'io.opentelemetry.exporter.sender.grpc.managedchannel.internal.UpstreamGrpcSenderProvider',
+  };
+  let classPath: string;
+  beforeAll(async () => {
+    classPath = await javaClient();
+  });
+  it.each([
+    ['grpc', 'none', 'OkHttp'],
+    ['grpc', 'gzip', 'OkHttp'],
+    ['grpc', 'none', 'grpc-java'],
+    ['grpc', 'gzip', 'grpc-java'],
+    ['http/protobuf', 'none', 'OkHttp'],
+    ['http/protobuf', 'gzip', 'OkHttp'],
+  ])('%s, %s, by %s: traces, metrics and logs are queryable, once', async (protocol, compression, sender) => {
+    const endpoint = protocol === 'grpc' ? `http://${running.otlpGrpc}` : running.otlpHttp;
+    const service = `java-${protocol}-${compression}-${sender}`.replace('/', '-');
+    const provider = `-Dio.opentelemetry.exporter.internal.grpc.GrpcSenderProvider=${senders[sender]}`;
+    const program = ['-Dfile.encoding=UTF-8', provider, '-cp', classPath, 'Send'];
+    const done = await runProgram('java', [...program, protocol, endpoint, service, compression]);
     await expectSent(running.http, JSON.parse(done.stdout) as Sent);
   });
 });

@@ -29,6 +29,19 @@ export async function pythonClient(): Promise<{ interpreter: string; program: st
   return { interpreter: join(folder, 'venv/bin/python'), program: join(source, 'send.py') };
 }
 
+/** Installs the OpenTelemetry SDK for Java; answers the class path that has it and the program that sends with it. */
+export async function javaClient(): Promise<string> {
+  const source = join(import.meta.dirname, 'java');
+  const folder = await installed('java', join(source, 'pom.xml'), async (target) => {
+    cpSync(join(source, 'pom.xml'), join(target, 'pom.xml'));
+    const copy = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(target, 'lib')}`];
+    await runProgram('mvn', copy, { cwd: target, timeoutMs: 300_000 });
+  });
+  const libraries = join(folder, 'lib', '*');
+  await runProgram('javac', ['-encoding', 'UTF-8', '-cp', libraries, '-d', folder, join(source, 'Send.java')]);
+  return `${folder}:${libraries}`;
+}
+
 /** A folder named after the content of `lockFile`, filled by `fill` unless it was before. */
 async function installed(name: string, lockFile: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const content = createHash('sha256').update(readFileSync(lockFile)).digest('hex').slice(0, 12);
