@@ -95,7 +95,9 @@ describe('damage costs only the frames that it hits, and the log opens', () => {
     expect(lost.length).toBeGreaterThan(1);
     expect(lost.length).toBeLessThan(7);
     expect(stats.corruptFrames).toBe(lost.length);
-    expect([...files.contents().keys()].filter((name) => name.startsWith(`${dir}/quarantine/`)).length).toBeGreaterThan(0);
+    expect([...files.contents().keys()].filter((name) => name.startsWith(`${dir}/quarantine/`)).length).toBeGreaterThan(
+      0,
+    );
   });
 
   it('damage that a reader meets twice is counted once', async () => {

@@ -26,7 +26,7 @@ import type { Quarantine } from './quarantine.ts';
 import { cursorPath, type Recovered, recover, type SealedSegment } from './recover.ts';
 import { RepeatTable } from './repeats.ts';
 import { type Reserve, reserveIn } from './reserve.ts';
-import { newSeal, type SegmentHeader, segmentName } from './segment.ts';
+import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import { PlaceFile } from './slots.ts';
 
 // The owner's side of a log. What holds, each with a test of that name in log.test.ts or power.test.ts:
@@ -135,6 +135,8 @@ class SegmentedLog implements OwnedLog {
   #failed = false;
   #closing: Promise<void> | undefined;
 
+  /** The last request did not fit. */
+  #atBound = false;
   #diskFull = false;
   /** After ENOSPC nothing is tried before this. */
   #retryAtMs = 0;
@@ -217,8 +219,6 @@ class SegmentedLog implements OwnedLog {
     }
     let bodyBytes = 0;
     for (const piece of entry.pieces) bodyBytes += piece.byteLength;
-    const refusal = this.#refusal(bodyBytes);
-    if (refusal) return Promise.reject(refusal);
     const answer =
       entry.answer.message.length > answerMessageMax
         ? { ...entry.answer, message: entry.answer.message.slice(0, answerMessageMax) }
@@ -228,6 +228,8 @@ class SegmentedLog implements OwnedLog {
       { signal: this.signal, tenant, digest, receivedUnixNano, records, answer, recognise, outstanding: '' },
       bodyBytes,
     );
+    const refusal = this.#refusal(sizeBytes);
+    if (refusal) return Promise.reject(refusal);
     const appended = new Promise<Appended>((resolve, reject) => {
       this.#waiting.push({ entry, answer, head, sizeBytes, key, resolve, reject });
     });
@@ -242,21 +244,24 @@ class SegmentedLog implements OwnedLog {
     return { answer, repeat: true };
   }
 
-  #refusal(bodyBytes: number): Fault | undefined {
+  #refusal(sizeBytes: number): Fault | undefined {
     if (this.#closing) return unavailable('the server is stopping', briefRetryAfterMs);
     const reason = this.#refusing;
     if (reason === 'failed') return unavailable('the log cannot be written to', fullRetryAfterMs);
     if (reason === 'disk') return unavailable(diskFullMessage, fullRetryAfterMs);
-    if (bodyBytes > this.#maxBytes) {
-      return new Fault('tooLarge', `a request of ${bodyBytes} bytes, and the log holds ${this.#maxBytes}`);
+    // It may need a segment of its own.
+    const neededBytes = sizeBytes + paddingOf(sizeBytes) + segmentHeadBytes;
+    if (neededBytes > this.#maxBytes) {
+      return new Fault('tooLarge', `the request takes ${neededBytes} bytes, and the log holds ${this.#maxBytes}`);
     }
-    if (this.#sizeBytes + this.#waitingBytes + this.#writingBytes + bodyBytes > this.#maxBytes) {
+    this.#atBound = this.#sizeBytes + this.#waitingBytes + this.#writingBytes + neededBytes > this.#maxBytes;
+    if (this.#atBound) {
       return unavailable(
         `the log of ${this.signal} is full: ${this.#maxBytes} bytes wait for their destinations`,
         fullRetryAfterMs,
       );
     }
-    if (this.#waitingBytes + bodyBytes > waitingBytesMax && this.#waitingBytes > 0) {
+    if (this.#waitingBytes + sizeBytes > waitingBytesMax && this.#waitingBytes > 0) {
       return unavailable('too many requests wait for the disk', briefRetryAfterMs);
     }
     return undefined;
@@ -265,7 +270,7 @@ class SegmentedLog implements OwnedLog {
   get #refusing(): 'bound' | 'disk' | 'failed' | undefined {
     if (this.#failed) return 'failed';
     if (this.#diskFull || this.#clock.monotonicMs() < this.#retryAtMs) return 'disk';
-    return this.#sizeBytes >= this.#maxBytes ? 'bound' : undefined;
+    return this.#atBound ? 'bound' : undefined;
   }
 
   get #sizeBytes(): number {
@@ -544,6 +549,7 @@ class SegmentedLog implements OwnedLog {
         if (!hasCode(error, 'ENOENT')) throw error;
       });
       this.#sealed.shift();
+      this.#atBound = false;
       deleted = true;
     }
     if (deleted) await this.#files.fsyncDir(this.#dir);

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Frame, Signal } from '../../src/base/index.ts';
-import { type Entry, type LogOptions, type OwnedLog, openLog, openLogReader, type Damage } from '../../src/wal/index.ts';
-import { LossyFiles, seeded } from './lossy-files.ts';
+import {
+  type Damage,
+  type Entry,
+  type LogOptions,
+  type OwnedLog,
+  openLog,
+  openLogReader,
+} from '../../src/wal/index.ts';
+import { type LossyFiles, seeded } from './lossy-files.ts';
 
 // Logs in memory for tests: small segments, requests whose bytes follow from their number, and reading it all back.
 

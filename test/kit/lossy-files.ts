@@ -143,15 +143,18 @@ export class LossyFiles implements FileSystem {
 
   // -------------------------------------------------------------- for open files
 
-  async attemptOn(kind: 'read' | 'write' | 'truncate' | 'sync', path: string, bytes: number): Promise<void> {
-    await this.#attempt(kind, path, bytes);
+  /** By the file's present name. */
+  async attemptOn(kind: 'read' | 'write' | 'truncate' | 'sync', inode: number, bytes: number): Promise<void> {
+    const name = [...this.#names].find(([, named]) => named === inode);
+    await this.#attempt(kind, name?.[0] ?? '', bytes);
   }
 
   /** @returns place in the journal. */
   writeInode(inode: number, bytes: Buffer, position: number): number {
     const { content } = this.#inodes.get(inode)!;
     const room = this.capacityBytes - this.usedBytes() + content.byteLength - position;
-    const fitting = bytes.byteLength <= Math.max(room, content.byteLength - position) ? bytes : bytes.subarray(0, Math.max(0, room));
+    const fitting =
+      bytes.byteLength <= Math.max(room, content.byteLength - position) ? bytes : bytes.subarray(0, Math.max(0, room));
     if (fitting.byteLength > 0) {
       this.#inodes.get(inode)!.content = written(content, fitting, position);
       this.journal.push({ kind: 'write', inode, position, bytes: Buffer.from(fitting) });
@@ -200,7 +203,7 @@ class LossyFile implements File {
   async writev(pieces: readonly Uint8Array[], position: number): Promise<void> {
     this.#check();
     const bytes = Buffer.concat(pieces);
-    await this.#files.attemptOn('write', this.#path, bytes.byteLength);
+    await this.#files.attemptOn('write', this.#inode, bytes.byteLength);
     const write = this.#files.writeInode(this.#inode, bytes, position);
     if (!this.#durable) return;
     await this.#synced();
@@ -209,7 +212,7 @@ class LossyFile implements File {
 
   async read(into: Uint8Array, position: number): Promise<number> {
     this.#check();
-    await this.#files.attemptOn('read', this.#path, into.byteLength);
+    await this.#files.attemptOn('read', this.#inode, into.byteLength);
     const part = this.#files.content(this.#inode).subarray(position, position + into.byteLength);
     into.set(part);
     return part.byteLength;
@@ -217,7 +220,7 @@ class LossyFile implements File {
 
   async truncate(sizeBytes: number): Promise<void> {
     this.#check();
-    await this.#files.attemptOn('truncate', this.#path, 0);
+    await this.#files.attemptOn('truncate', this.#inode, 0);
     this.#files.truncateInode(this.#inode, sizeBytes);
   }
 
@@ -240,7 +243,7 @@ class LossyFile implements File {
   async #synced(): Promise<void> {
     if (this.#syncFailed) throw new Error(`${this.#path} was synced again after its sync had failed`);
     try {
-      await this.#files.attemptOn('sync', this.#path, 0);
+      await this.#files.attemptOn('sync', this.#inode, 0);
     } catch (error) {
       this.#syncFailed = true;
       throw error;
