@@ -8,6 +8,11 @@ export const nanos = z.string().describe('Nanoseconds, a decimal string');
 export const unixNano = z.string().describe('Unix nanoseconds, a decimal string');
 export const quantiles = z.object({ p50: nanos, p95: nanos, p99: nanos });
 
+/** A response in JSON, as OpenAPI wants it. */
+export function json<T extends z.ZodType>(description: string, schema: T) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
 /** What a list carries where a bounded scan stopped early; absent otherwise. */
 export const bounded = {
   incomplete: z.literal(true).optional().describe('A bounded scan stopped early; `warnings` says which bound.'),

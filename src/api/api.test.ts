@@ -240,6 +240,128 @@ describe('logs', () => {
   });
 });
 
+describe('metrics', () => {
+  const range = `start=${shopNow / 1_000_000_000n - 60n}&end=${shopNow / 1_000_000_000n}&step=30`;
+  const most = encodeURIComponent('max by (route) (http_requests_total{route="/pay"})');
+
+  it('lists them by name', async () => {
+    expect((await get('/api/v1/metrics')).body).toEqual({
+      metrics: [{ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests', seriesCount: 2 }],
+    });
+  });
+
+  it("answers one time in Prometheus' shape", async () => {
+    const { body } = await get('/api/v1/metrics/query?query=http_requests_total');
+    expect(body).toEqual({
+      status: 'success',
+      data: {
+        resultType: 'vector',
+        result: [
+          { metric: { __name__: 'http_requests_total', job: 'checkout', route: '/cart' }, value: [1769846400, '900'] },
+          { metric: { __name__: 'http_requests_total', job: 'checkout', route: '/pay' }, value: [1769846400, '1800'] },
+        ],
+      },
+    });
+  });
+
+  it('answers a range vector with its samples', async () => {
+    const { body } = await get(
+      `/api/v1/metrics/query?query=${encodeURIComponent('http_requests_total{route="/pay"}[30s]')}`,
+    );
+    expect(body.data).toMatchObject({
+      resultType: 'matrix',
+      result: [
+        {
+          values: [
+            [1769846385, '1770'],
+            [1769846400, '1800'],
+          ],
+        },
+      ],
+    });
+  });
+
+  it("answers a range in Prometheus' shape, by GET and by form", async () => {
+    const expected = {
+      status: 'success',
+      data: {
+        resultType: 'matrix',
+        result: [
+          {
+            metric: { route: '/pay' },
+            values: [
+              [1769846340, '1680'],
+              [1769846370, '1740'],
+              [1769846400, '1800'],
+            ],
+          },
+        ],
+      },
+    };
+    expect((await get(`/api/v1/metrics/query_range?query=${most}&${range}`)).body).toEqual(expected);
+    const post = (url: string, payload: string) =>
+      app.inject({ method: 'POST', url, payload, headers: { 'content-type': 'application/x-www-form-urlencoded' } });
+    expect((await post('/api/v1/metrics/query_range', `query=${most}&${range}`)).json()).toEqual(expected);
+    expect((await post(`/api/v1/metrics/query_range?${range}`, `query=${most}`)).json()).toEqual(expected);
+  });
+
+  it('needs neither times nor a step', async () => {
+    const { body } = await get(`/api/v1/metrics/query_range?query=${most}`);
+    expect(body.data.result[0].values.length).toBeGreaterThan(30);
+  });
+
+  it.each([
+    { path: 'query?query=m{', status: 400, errorType: 'bad_data', error: 'position 3' },
+    { path: 'query', status: 400, errorType: 'bad_data', error: 'query' },
+    { path: 'query?query=m&time=then', status: 400, errorType: 'bad_data', error: 'time' },
+    { path: 'query?query=m&tme=1', status: 400, errorType: 'bad_data', error: 'tme' },
+    { path: 'query?query=topk(5,m)', status: 422, errorType: 'execution', error: 'topk' },
+    { path: 'query?query=m%2Bm', status: 422, errorType: 'execution', error: 'operator' },
+    {
+      path: `query?query=${'m'.repeat(60_000)}x`.padEnd(66_000, 'm'),
+      status: 400,
+      errorType: 'bad_data',
+      error: 'query',
+    },
+    { path: 'query_range?query=m&step=0', status: 400, errorType: 'bad_data', error: 'step' },
+    { path: 'query_range?query=m&step=-5', status: 400, errorType: 'bad_data', error: 'step' },
+    { path: 'query_range?query=m&step=1s&start=now-1d', status: 400, errorType: 'bad_data', error: 'step' },
+    { path: 'query_range?query=m&start=now&end=now-5m', status: 400, errorType: 'bad_data', error: 'start' },
+    { path: 'query_range?query=m[5m]', status: 400, errorType: 'bad_data', error: 'range vector' },
+  ])('$status $path', async ({ path, status, errorType, error }) => {
+    const { body, ...reply } = await get(`/api/v1/metrics/${path}`);
+    expect([reply.status, body.status, body.errorType]).toEqual([status, 'error', errorType]);
+    expect(body.error).toContain(error);
+  });
+
+  it('refuses a body that is not a form, and a field that comes twice', async () => {
+    const post = async (type: string, payload: string) =>
+      (
+        await app.inject({ method: 'POST', url: '/api/v1/metrics/query', payload, headers: { 'content-type': type } })
+      ).json();
+    expect(await post('application/json', '{}')).toMatchObject({ status: 'error', errorType: 'bad_data' });
+    expect(await post('application/x-www-form-urlencoded', 'query=a&query=b')).toMatchObject({ errorType: 'bad_data' });
+    expect(await post('application/x-www-form-urlencoded', '__proto__=a')).toMatchObject({ errorType: 'bad_data' });
+  });
+
+  it('stops at the timeout that is asked for', async () => {
+    const readers = shop();
+    const hang = { metrics: { ...readers.metrics, select: () => new Promise<never>(() => {}) } };
+    const slow = await api({ readers: hang });
+    const reply = await slow.inject('/api/v1/metrics/query?query=m&timeout=20ms');
+    expect([reply.statusCode, reply.json().errorType]).toEqual([503, 'timeout']);
+    await slow.close();
+  });
+
+  it('says what to set where no store answers', async () => {
+    const empty = await api({ readers: {} });
+    const reply = await empty.inject('/api/v1/metrics/query?query=m');
+    expect([reply.statusCode, reply.json().status]).toEqual([501, 'error']);
+    expect(reply.json().error).toContain('WATCHINGCAT_EMBEDDED');
+    await empty.close();
+  });
+});
+
 describe('process', () => {
   it('reports its health', async () => {
     expect((await get('/health')).body).toEqual({ ...health, version: '1.2.3' });

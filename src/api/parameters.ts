@@ -3,7 +3,8 @@ import { decodeCursor, limitDefault, limitMax, parseRange, queryCharsMax } from 
 import type { TimeRange } from '../stores/contract.ts';
 
 // Parameters that several routes take. Text is checked where it is read (the query language, times, cursors), so that
-// the error says what was expected; here stands what OpenAPI can say.
+// the error says what was expected; here stands what OpenAPI can say. Examples are part of the description: the page of
+// the docs would fill them in, and a first try with every filter set finds nothing.
 
 const timeText = 'RFC 3339, Unix s, ms, µs or ns (by magnitude), or relative (`now-15m`)';
 
@@ -11,11 +12,11 @@ export const range = {
   start: z
     .string()
     .optional()
-    .meta({ description: `Start, inclusive: ${timeText}. One hour before the end when left out.`, example: 'now-15m' }),
+    .meta({ description: `Start, inclusive: ${timeText}. One hour before the end when left out.` }),
   end: z
     .string()
     .optional()
-    .meta({ description: `End, exclusive: ${timeText}. Now when left out.`, example: 'now' }),
+    .meta({ description: `End, exclusive: ${timeText}. Now when left out.` }),
 };
 
 export const query = {
@@ -25,8 +26,7 @@ export const query = {
     .meta({
       description:
         `Words and "quoted text", \`key=value\`, \`!=\`, \`>\`, \`>=\`, \`<\`, \`<=\`, \`key:*\`, \`key~"regex"\`, \`key in (a, b)\`, ` +
-        `AND OR NOT ( ). At most ${queryCharsMax} characters.`,
-      example: 'status=error AND http.response.status_code>=500',
+        `AND OR NOT ( ), such as \`status=error AND http.response.status_code>=500\`. At most ${queryCharsMax} characters.`,
     }),
 };
 
@@ -37,7 +37,7 @@ export const limit = {
     .min(1)
     .max(limitMax)
     .default(limitDefault)
-    .meta({ description: 'Rows of one answer.', example: 20 }),
+    .meta({ description: 'Rows of one answer.' }),
 };
 
 export const cursor = {

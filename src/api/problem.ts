@@ -6,8 +6,7 @@ import { securityHeaders } from './security.ts';
 
 export const problemType = 'application/problem+json; charset=utf-8';
 
-/** RFC 9457. */
-export const problem = z
+const problemSchema = z
   .object({
     type: z.string().describe('Names the kind of problem; the same for each of its kind.'),
     title: z.string(),
@@ -16,7 +15,6 @@ export const problem = z
     parameter: z.string().optional().describe('The parameter that is to blame, where there is one.'),
   })
   .meta({
-    description: 'What went wrong (RFC 9457)',
     example: {
       type: 'urn:watchingcat:problem:malformed',
       title: 'Malformed request',
@@ -25,7 +23,13 @@ export const problem = z
       parameter: 'query',
     },
   });
-export type Problem = z.infer<typeof problem>;
+export type Problem = z.infer<typeof problemSchema>;
+
+/** Response of every route that is not Prometheus'. */
+export const problem = {
+  description: 'What went wrong (RFC 9457)',
+  content: { 'application/problem+json': { schema: problemSchema } },
+};
 
 const titles: Record<FaultCode, string> = {
   malformed: 'Malformed request',

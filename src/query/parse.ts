@@ -3,7 +3,7 @@ import type { Field, Filter, Literal } from '../stores/filter.ts';
 import { fieldOf, printField, quotedField } from './field.ts';
 import { inValuesMax, queryCharsMax, queryDepthMax, queryTermsMax, regexCharsMax } from './limits.ts';
 import { bareLiteral, quotedLiteral } from './literal.ts';
-import { type Bare, Scanner } from './scan.ts';
+import { type Bare, keywords, Scanner } from './scan.ts';
 import { checkComparison, checkRegex } from './values.ts';
 
 // query     := [ or ]
@@ -16,7 +16,6 @@ import { checkComparison, checkRegex } from './values.ts';
 // Contract, section 3. AND OR NOT are upper case, so that the words can be searched for in lower case.
 
 const comparisons = ['!=', '>=', '<=', '=', '>', '<'] as const;
-const keywords: ReadonlySet<string> = new Set(['AND', 'OR', 'NOT']);
 
 /**
  * Reads a query.

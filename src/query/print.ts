@@ -21,7 +21,8 @@ export function printQuery(filter: Filter): string {
         ? `NOT (${printQuery(filter.of)})`
         : `NOT ${printQuery(filter.of)}`;
     case 'text':
-      return plain(filter.text) && !reserved.test(filter.text) ? filter.text : JSON.stringify(filter.text);
+      // `in` is a word except before a parenthesis; a reader should not have to know.
+      return plain(filter.text) && !/^in$/i.test(filter.text) ? filter.text : JSON.stringify(filter.text);
     case 'compare':
       return `${printField(filter.field)}${filter.op}${printLiteral(filter.value)}`;
     case 'in':
@@ -32,6 +33,3 @@ export function printQuery(filter: Filter): string {
       return `${printField(filter.field)}:*`;
   }
 }
-
-/** Words that would be read as something else; `in` only before a parenthesis, but a reader should not have to know. */
-const reserved = /^(AND|OR|NOT|in|IN)$/;

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { json } from '../answers.ts';
 import type { Parts } from '../parts.ts';
 import { problem } from '../problem.ts';
 
@@ -37,7 +38,11 @@ export function healthRoutes({ health, version }: Parts): FastifyPluginAsyncZod 
           tags: ['process'],
           summary: 'Whether data is accepted and delivered',
           querystring: none,
-          response: { 200: report, 503: report, default: problem },
+          response: {
+            200: json('Data is accepted', report),
+            503: json('Data cannot be accepted', report),
+            default: problem,
+          },
         },
       },
       async (_, reply) => {
@@ -54,7 +59,7 @@ export function healthRoutes({ health, version }: Parts): FastifyPluginAsyncZod 
           tags: ['process'],
           summary: 'Liveness probe: this process answers',
           querystring: none,
-          response: { 200: probe, default: problem },
+          response: { 200: json('It does', probe), default: problem },
         },
       },
       async () => ({ status: 'ok' as const }),
@@ -66,7 +71,7 @@ export function healthRoutes({ health, version }: Parts): FastifyPluginAsyncZod 
           tags: ['process'],
           summary: 'Readiness probe: 503 while starting and while stopping; a full log does not fail it',
           querystring: none,
-          response: { 200: probe, 503: probe, default: problem },
+          response: { 200: json('Ready', probe), 503: json('Not ready', probe), default: problem },
         },
       },
       async (_, reply) =>

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { parseDuration, parseField, parseQuery, parseRange, printField } from '../../query/index.ts';
-import { bounded, boundedOf, nanos, pageEnd, unixNano } from '../answers.ts';
+import { bounded, boundedOf, json, nanos, pageEnd, unixNano } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { logPage, logRowOf } from '../log-row.ts';
 import { cursor, limit, pageOf, query, range } from '../parameters.ts';
@@ -47,7 +47,7 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
             ...limit,
             ...cursor,
           }),
-          response: { 200: logPage, default: problem },
+          response: { 200: json('A page of log records', logPage), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -68,12 +68,11 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
           querystring: z.strictObject({
             ...query,
             interval: z.string().optional().meta({
-              description: 'Width of a bucket; a round one that gives about 60 buckets when left out.',
-              example: '1m',
+              description: 'Width of a bucket; a round one that gives about 60 buckets when left out. Such as `1m`.',
             }),
             ...range,
           }),
-          response: { 200: histogram, default: problem },
+          response: { 200: json('Every bucket of the time, empty ones too', histogram), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -103,7 +102,7 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
           tags: ['logs'],
           summary: 'Fields of the records that match, the most frequent first',
           querystring: z.strictObject({ ...query, ...range, ...limit }),
-          response: { 200: fields, default: problem },
+          response: { 200: json('Fields', fields), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -126,7 +125,7 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
               .meta({ description: 'As the query language names it, URL-encoded', example: 'resource.service.name' }),
           }),
           querystring: z.strictObject({ ...query, ...range, ...limit }),
-          response: { 200: values, default: problem },
+          response: { 200: json('Values', values), default: problem },
         },
       },
       async ({ params, query }, reply) => {

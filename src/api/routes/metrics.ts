@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod, ZodTypeProvider } from 'fastify-type-provid
 import { z } from 'zod';
 import { Fault } from '../../base/index.ts';
 import { type AnswerSeries, durationNanos, formatValue, parseRange, parseTime } from '../../query/index.ts';
-import { bounded, boundedOf } from '../answers.ts';
+import { bounded, boundedOf, json } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { limit, range } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
@@ -29,21 +29,20 @@ const list = z
   });
 
 const expression = z.string().optional().meta({
-  description: 'PromQL: selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`.',
-  example: 'sum by (job) (rate(http_requests_total[5m]))',
+  description:
+    'PromQL: selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`. Required, here or in a form.',
 });
-const timeout = z.string().optional().meta({ description: 'At most this long; `30s` or seconds.', example: '10s' });
+const timeout = z.string().optional().meta({ description: 'At most this long; `30s` or seconds.' });
 const instant = z.strictObject({
   query: expression,
-  time: z.string().optional().meta({ description: 'Now when left out.', example: 'now' }),
+  time: z.string().optional().meta({ description: 'Now when left out.' }),
   timeout,
 });
 const ranged = z.strictObject({
   query: expression,
   ...range,
   step: z.string().optional().meta({
-    description: 'Duration or seconds between two points; about 250 points when left out.',
-    example: '15s',
+    description: 'Duration or seconds between two points; about 250 points when left out. Such as `15s`.',
   }),
   timeout,
 });
@@ -63,7 +62,7 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
           tags: ['metrics'],
           summary: 'Metrics by name, as Prometheus spells them',
           querystring: z.strictObject({ ...range, ...limit }),
-          response: { 200: list, default: problem },
+          response: { 200: json('By name', list), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -127,13 +126,16 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
         tags,
         summary: "PromQL at one time, in Prometheus' shapes",
         querystring: instant,
-        response: { 200: vectorOrMatrix, default: prometheusError },
+        response: {
+          200: json('A vector; a matrix for a range vector', vectorOrMatrix),
+          default: json("Prometheus' shape of errors", prometheusError),
+        },
       };
       const rangeSchema = {
         tags,
         summary: "PromQL over a time, in Prometheus' shapes",
         querystring: ranged,
-        response: { 200: matrix, default: prometheusError },
+        response: { 200: json('A matrix', matrix), default: json("Prometheus' shape of errors", prometheusError) },
       };
       promql.get('/api/v1/metrics/query', { schema: instantSchema }, (request, reply) =>
         instantAnswer({ query: request.query }, cancelOf(reply)),

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { signals } from '../../base/index.ts';
 import { formatTime } from '../../query/index.ts';
+import { json } from '../answers.ts';
 import type { Parts } from '../parts.ts';
 import { problem } from '../problem.ts';
 import type { PipelineFlow, StageCount } from '../sources.ts';
@@ -76,7 +77,7 @@ export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
           tags: ['pipeline'],
           summary: 'Records by service, signal and stage, counted since the start of this process',
           querystring: none,
-          response: { 200: status, default: problem },
+          response: { 200: json('By service and signal', status), default: problem },
         },
       },
       async () => ({ flows: pipeline.status().toSorted(byService).map(flowOf) }),
@@ -88,7 +89,7 @@ export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
           tags: ['pipeline'],
           summary: 'Records that were refused or dropped, by reason, the latest first',
           querystring: none,
-          response: { 200: drops, default: problem },
+          response: { 200: json('Groups', drops), default: problem },
         },
       },
       async () => ({

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { signals } from '../../base/index.ts';
 import { formatTime, parseRange } from '../../query/index.ts';
-import { bounded, boundedOf, quantiles, quantilesOf } from '../answers.ts';
+import { bounded, boundedOf, json, quantiles, quantilesOf } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { spanKindOf, spanKinds } from '../kinds.ts';
 import { range } from '../parameters.ts';
@@ -70,7 +70,7 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
           tags: ['services'],
           summary: 'Services that sent anything in a time',
           querystring: z.strictObject(range),
-          response: { 200: list, default: problem },
+          response: { 200: json('By name, namespace and environment', list), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -96,7 +96,7 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
             name: z.string().meta({ description: '`service.name`, URL-encoded', example: 'checkout' }),
           }),
           querystring: z.strictObject(range),
-          response: { 200: operations, default: problem },
+          response: { 200: json('By name', operations), default: problem },
         },
       },
       async ({ params, query }, reply) => {

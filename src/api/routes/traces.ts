@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { protobufToJson } from '../../otlp/index.ts';
 import { decodeCursor, encodeCursor, parseDuration, parseQuery, parseRange } from '../../query/index.ts';
-import { bounded, boundedOf, nanos, nextCursor, pageEnd, unixNano } from '../answers.ts';
+import { bounded, boundedOf, json, nanos, nextCursor, pageEnd, unixNano } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { logPage, logRowOf } from '../log-row.ts';
 import { cursor, limit, pageOf, query, range } from '../parameters.ts';
@@ -46,7 +46,7 @@ const duration = (what: string) =>
   z
     .string()
     .optional()
-    .meta({ description: `${what} of the trace.`, example: '250ms' });
+    .meta({ description: `${what} of the trace, such as \`250ms\`.` });
 
 export function tracesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
@@ -58,15 +58,15 @@ export function tracesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
           summary: 'Traces with a span that matches, newest first; no parameter is required',
           querystring: z.strictObject({
             ...query,
-            service: z.string().optional().meta({ description: '`service.name` of the span.', example: 'checkout' }),
-            operation: z.string().optional().meta({ description: 'Name of the span.', example: 'POST /pay' }),
+            service: z.string().optional().meta({ description: '`service.name` of the span.' }),
+            operation: z.string().optional().meta({ description: 'Name of the span.' }),
             minDuration: duration('Least duration'),
             maxDuration: duration('Greatest duration'),
             ...range,
             ...limit,
             ...cursor,
           }),
-          response: { 200: list, default: problem },
+          response: { 200: json('A page of traces', list), default: problem },
         },
       },
       async ({ query }, reply) => {
@@ -133,7 +133,7 @@ export function tracesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
           summary: "Logs of a trace, in order of time; without `start` and `end` around the trace's own time",
           params: traceId,
           querystring: z.strictObject({ ...range, ...limit, ...cursor }),
-          response: { 200: logPage, default: problem },
+          response: { 200: json('A page of log records', logPage), default: problem },
         },
       },
       async ({ params, query }, reply) => {
