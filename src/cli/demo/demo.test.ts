@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Signal } from '../../base/index.ts';
-import type { LogRecord, Metric, Requests, Resource, Span } from '../otlp/json.ts';
+import { defaultLimits, jsonToProtobuf, walk } from '../../otlp/index.ts';
+import { countRecords, type LogRecord, type Metric, type Requests, type Resource, type Span } from '../otlp/json.ts';
 import { encodeRequest } from '../otlp/messages.ts';
 import type { Sender } from '../otlp/sender.ts';
 import { createDemo } from './index.ts';
@@ -157,8 +158,19 @@ describe('the shop', () => {
     );
   });
 
-  it('is well-formed OTLP: every request encodes', () => {
-    for (const { signal, request } of story.requests)
-      expect(encodeRequest(signal, request as never).length).toBeGreaterThan(0);
+  it('is clean OTLP, as protobuf and as JSON: nothing is rejected or repaired', () => {
+    const nowUnixNano = BigInt(nowMs) * 1_000_000n;
+    for (const { signal, request } of story.requests) {
+      const forms = [
+        encodeRequest(signal, request as never),
+        jsonToProtobuf(signal, Buffer.from(JSON.stringify(request)), defaultLimits),
+      ];
+      for (const bytes of forms) {
+        expect(walk(signal, bytes, defaultLimits, nowUnixNano)).toMatchObject({
+          clean: true,
+          records: countRecords(request),
+        });
+      }
+    }
   });
 });
