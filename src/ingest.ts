@@ -1,17 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Signal } from './base/index.ts';
 import type { Enrichment } from './enrich/index.ts';
-import { type Limits, resourceText, rewrite, spliceResources, walk } from './otlp/index.ts';
-import type { Accept, Accepted } from './receive/index.ts';
+import { type Limits, resourceText, rewrite, spliceResources, type Walked, walk } from './otlp/index.ts';
+import type { Accept, Accepted, Sender } from './receive/index.ts';
 import type { Log } from './wal/index.ts';
 
 /** Hears what became of each request, resource by resource. For counters: must not throw, must be cheap. */
 export interface IngestObserver {
-  /** Records of one service that are durable now; '' where the resource names none. */
-  received(service: string, signal: Signal, records: number): void;
-  /** Records of a request that were rejected, with the reason that the client is told. */
-  rejected(signal: Signal, records: number, reason: string): void;
-  /** A request that came before and was not stored again. */
+  /**
+   * Records of one service that are durable now; '' where the resource names none.
+   * @param throughSeq The log's durable end: the records' frame is at or before it.
+   */
+  received(service: string, signal: Signal, records: number, throughSeq: number, protocol: Sender['protocol']): void;
+  /** Records that were rejected for one reason; `first` is where the first of them stood in its request. */
+  rejected(signal: Signal, records: number, reason: string, first: string): void;
+  /** Records of one service that the log could not take now; the client was told to come again. */
+  refused(service: string, signal: Signal, records: number): void;
+  /** Records of a request that came before and was not stored again. */
   repeated(signal: Signal, records: number): void;
 }
 
@@ -30,43 +35,54 @@ export function createIngest(parts: {
   const { logs, enrichments, limits, clock, observer } = parts;
   const tenant = ''; // no tenants yet
 
-  return async (signal, body): Promise<Accepted> => {
+  return async (signal, body, sender): Promise<Accepted> => {
+    const log = logs[signal];
     // The identity comes from the bytes that came: what is added later may differ between two tries.
     const digest = requestDigest(tenant, signal, body);
     const receivedUnixNano = clock.nowUnixNano();
-    const first = walk(signal, body, limits);
+    const first = walk(signal, body, limits, receivedUnixNano);
     const fixed = first.clean
-      ? { bytes: body, records: first.records, rejected: 0, message: '' }
+      ? { bytes: body, records: first.records, rejected: 0, message: '', rejections: [] }
       : rewrite(signal, body, limits, receivedUnixNano);
+    for (const { reason, count, first } of fixed.rejections) observer.rejected(signal, count, reason, first);
     const answer = { rejected: fixed.rejected, message: fixed.message };
-    if (fixed.rejected > 0) observer.rejected(signal, fixed.rejected, fixed.message);
     if (fixed.records === 0) return answer;
 
     const { bytes } = fixed;
-    const walked = first.clean ? first : walk(signal, bytes, limits);
+    const walked = first.clean ? first : walk(signal, bytes, limits, receivedUnixNano);
     const pieces =
       enrichments.length === 0
         ? [bytes]
         : spliceResources(bytes, walked, (resource) => enrichments.flatMap((enrich) => enrich(bytes, resource)));
-    const { answer: given, repeat } = await logs[signal].append({
-      tenant,
-      digest,
-      receivedUnixNano,
-      records: walked.records,
-      pieces,
-      answer,
-      // Two equal requests without any time may both be meant.
-      recognise: first.hasTimestamp,
-    });
-    if (repeat) observer.repeated(signal, walked.records);
-    else
-      for (const resource of walked.resources)
-        observer.received(resourceText(bytes, resource, serviceNameKey) ?? '', signal, resource.records);
-    return given;
+    try {
+      const appended = await log.append({
+        tenant,
+        digest,
+        receivedUnixNano,
+        records: walked.records,
+        pieces,
+        answer,
+        // Two equal requests without any time may both be meant.
+        recognise: first.hasTimestamp,
+      });
+      if (appended.repeat) observer.repeated(signal, walked.records);
+      else
+        eachService(bytes, walked, (service, records) =>
+          observer.received(service, signal, records, log.durableSeq, sender.protocol),
+        );
+      return appended.answer;
+    } catch (thrown) {
+      eachService(bytes, walked, (service, records) => observer.refused(service, signal, records));
+      throw thrown;
+    }
   };
 }
 
-const serviceNameKey = 'service.name';
+function eachService(bytes: Uint8Array, walked: Walked, tell: (service: string, records: number) => void): void {
+  for (const resource of walked.resources) {
+    if (resource.records > 0) tell(resourceText(bytes, resource, 'service.name') ?? '', resource.records);
+  }
+}
 
 /** 128 bits of SHA-256: no sender can make two requests that differ and share one. */
 function requestDigest(tenant: string, signal: Signal, body: Uint8Array): Uint8Array {

@@ -1,3 +1,4 @@
+export { PipelineCounters } from './counters.ts';
 export { assessHealth, type DestinationState, type LoopState, type Report, type Status } from './health.ts';
 export { type Drop, type Flow, PipelineLedger, type SettledThrough } from './ledger.ts';
 export { createLogger } from './logger.ts';

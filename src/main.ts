@@ -1,0 +1,248 @@
+import { join } from 'node:path';
+import { createApi } from './api/index.ts';
+import { Fault, type Signal, signals, systemClock } from './base/index.ts';
+import { type EmbeddedChild, startEmbeddedChild } from './child/index.ts';
+import type { Config } from './config/index.ts';
+import { type DeliveryStats, startDelivery } from './deliver/index.ts';
+import { staticEnrichment } from './enrich/index.ts';
+import { createIngest } from './ingest.ts';
+import { observeParts } from './observe.ts';
+import { defaultLimits } from './otlp/index.ts';
+import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
+import { createLogger, createMetrics, PipelineCounters, PipelineLedger } from './self/index.ts';
+import { stopRequested } from './stop.ts';
+import { openOtlpStore } from './stores/otlp/index.ts';
+import {
+  lockFolder,
+  type OwnedLog,
+  openDeadLetters,
+  openLog,
+  openLogReader,
+  reserveIn,
+  systemFiles,
+} from './wal/index.ts';
+
+/** After readiness went off, a Service needs this long to send elsewhere. Nobody balances load over a loopback. */
+const drainMs = 5_000;
+/** Requests under way get this long to be answered before the doors close. With all that follows: exit within 25 s. */
+const doorsGraceMs = 8_000;
+/** Destinations get this long to finish what is under way; what is not settled stays in the log. */
+const deliveryGraceMs = 6_000;
+
+export interface ServerOptions {
+  readonly version: string;
+  /** Called once, when all three listeners accept. `host:port`, as a client writes it. */
+  readonly onListening?: (addresses: { otlpGrpc: string; otlpHttp: string; http: string }) => void;
+}
+
+/** A destination that runs. */
+interface Running {
+  readonly name: string;
+  readonly takes: ReadonlySet<Signal>;
+  stats(): DeliveryStats;
+  stop(deadlineMs: number): Promise<void>;
+}
+
+/**
+ * The whole process: builds the parts inside out, so that the door opens last, and stops them outside in.
+ * @returns The exit code, when it was asked to stop: 0, or 1 where the log can no longer be written.
+ * @throws Fault or the system's error for a start that the world prevented: folder in use, port taken, …
+ */
+export async function runServer(config: Config, options: ServerOptions): Promise<number> {
+  const clock = systemClock;
+  const logger = createLogger({ level: config.logLevel, readable: process.stderr.isTTY === true });
+  const stop = stopRequested(logger);
+  await using parts = new AsyncDisposableStack();
+  parts.defer(() => stop.dispose());
+  for (const warning of config.warnings) logger.warn(warning);
+
+  parts.use(await lockFolder(config.dataDir));
+  const reserve = reserveIn(config.dataDir, systemFiles);
+  const deadLetters = parts.use(
+    await openDeadLetters({
+      dir: join(config.dataDir, 'dead-letters'),
+      maxBytes: config.deadLettersMaxBytes,
+      clock,
+      logger,
+    }),
+  );
+  const logDir = (signal: Signal) => join(config.dataDir, 'wal', signal);
+  const openSignal = async (signal: Signal) =>
+    parts.use(
+      await openLog({
+        dir: logDir(signal),
+        signal,
+        maxBytes: config.walMaxBytes,
+        clock,
+        logger,
+        reserve,
+        onFailure: (error) => stop.fail(error, `the write-ahead log of ${signal} cannot be written`),
+      }),
+    );
+  const logs: Record<Signal, OwnedLog> = {
+    traces: await openSignal('traces'),
+    metrics: await openSignal('metrics'),
+    logs: await openSignal('logs'),
+  };
+
+  const ledger = new PipelineLedger(clock);
+  const counters = new PipelineCounters(ledger);
+  const metrics = createMetrics();
+  parts.defer(() => metrics.close());
+
+  const embedded = config.embedded.size === 0 ? undefined : await startEmbedded();
+  const destinations: Running[] = [];
+  if (embedded !== undefined) {
+    destinations.push({ ...bound(embedded), name: embedded.name, takes: config.embedded });
+  }
+  if (config.forward !== undefined) destinations.push(await startForwarding(config.forward));
+  parts.defer(async () => {
+    await Promise.all(destinations.map((destination) => destination.stop(deliveryGraceMs)));
+  });
+  for (const signal of signals) {
+    const readers = destinations.filter(({ takes }) => takes.has(signal)).map(({ name }) => name);
+    for (const name of readers) ledger.deliversTo(name, signal);
+    // A destination that is no longer configured must not hold the log back for ever.
+    for (const name of logs[signal].cursorNames()) {
+      if (readers.includes(name)) continue;
+      logger.warn({ signal, destination: name }, 'no longer configured: what it has not got yet, it will not get');
+      await logs[signal].forgetCursor(name);
+    }
+  }
+
+  const enrichment = staticEnrichment(config);
+  const ingest = createIngest({
+    logs,
+    enrichments: enrichment === undefined ? [] : [enrichment],
+    limits: defaultLimits,
+    clock,
+    observer: counters,
+  });
+  const accept: Accept = async (signal, body, sender) => {
+    if (!destinations.some(({ takes }) => takes.has(signal))) {
+      throw new Fault(
+        'notConfigured',
+        `nothing here takes ${signal}: set WATCHINGCAT_EMBEDDED or WATCHINGCAT_FORWARD_OTLP_ENDPOINT`,
+      );
+    }
+    return ingest(signal, body, sender);
+  };
+
+  const admission = new Admission();
+  const pool = new UnpackPool({ logger });
+  parts.defer(() => pool.close());
+  const observed = observeParts({
+    clock,
+    logs,
+    destinations,
+    deadLetters,
+    admission,
+    ledger,
+    counters,
+    metrics,
+  });
+  parts.defer(() => observed.close());
+
+  const api = await createApi({
+    readers: embedded?.readers ?? {},
+    version: options.version,
+    health: observed.health,
+    pipeline: observed.pipeline,
+    metricsText: () => metrics.text(),
+    clock,
+    logger,
+  });
+  // Its address is told below, with the others.
+  const restUrl = await api.listen({ host: config.host, port: config.ports.http, listenTextResolver: () => '' });
+  parts.defer(() => api.close());
+  const door = { host: config.host, accept, admission, pool, logger, observer: counters };
+  const grpc = await listenGrpc({ ...door, port: config.ports.otlpGrpc });
+  parts.defer(() => grpc.close(doorsGraceMs));
+  const http = await listenHttp({ ...door, port: config.ports.otlpHttp });
+  parts.defer(() => http.close(doorsGraceMs));
+
+  const addresses = {
+    otlpGrpc: clientAddress(config.host, grpc.port),
+    otlpHttp: clientAddress(config.host, http.port),
+    http: clientAddress(config.host, Number(new URL(restUrl).port)),
+  };
+  observed.listening(addresses, { grpc, http });
+  logger.info({ version: options.version, listeners: addresses, dataDir: config.dataDir }, 'listening');
+  options.onListening?.(addresses);
+
+  const reason = await stop.requested;
+  observed.draining();
+  logger.info({ reason: reason.text }, 'stopping: what was acknowledged is on disk');
+  if (reason.kind === 'terminated' && !isLoopback(config.host)) await stop.sleep(drainMs);
+  // Both doors at once, then the queries. What follows is disposed of in reverse: destinations, logs, lock.
+  await Promise.all([grpc.close(doorsGraceMs), http.close(doorsGraceMs)]);
+  return reason.kind === 'failed' ? 1 : 0;
+
+  async function startEmbedded(): Promise<EmbeddedChild> {
+    const child = await startEmbeddedChild({
+      logs: [...config.embedded].map((signal) => ({ log: logs[signal], dir: logDir(signal) })),
+      store: { folder: join(config.dataDir, 'embedded'), signals: config.embedded, retentionMs: config.retentionMs },
+      deadLetters,
+      observer: counters.destination('embedded'),
+      logger,
+      clock,
+    });
+    return child;
+  }
+
+  async function startForwarding(forward: NonNullable<Config['forward']>): Promise<Running> {
+    const destination = openOtlpStore({
+      name: 'otlp',
+      endpoint: forward.endpoint,
+      headers: forward.headers,
+      version: options.version,
+      clock,
+    });
+    const sources = await Promise.all(
+      signals.map(async (signal) => ({
+        signal,
+        reader: await openLogReader({ dir: logDir(signal) }),
+        feed: logs[signal],
+        cursor: logs[signal].cursor(destination.name),
+        onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),
+      })),
+    );
+    const delivery = startDelivery({
+      destination,
+      sources,
+      deadLetters,
+      observer: {
+        ...counters.destination(destination.name),
+        failed(signal, records, reason, thrown) {
+          counters.destination(destination.name).failed(signal, records, reason);
+          if (thrown !== undefined) logger.error({ err: thrown, signal }, 'a destination threw');
+        },
+      },
+      clock,
+    });
+    return {
+      name: destination.name,
+      takes: destination.takes,
+      stats: () => delivery.stats(),
+      async stop(deadlineMs) {
+        await delivery.stop(deadlineMs);
+        await destination[Symbol.asyncDispose]();
+        await Promise.all(sources.map(({ reader }) => reader[Symbol.asyncDispose]()));
+      },
+    };
+  }
+}
+
+function bound(child: EmbeddedChild): Pick<Running, 'stats' | 'stop'> {
+  return { stats: () => child.stats(), stop: (deadlineMs) => child.stop(deadlineMs) };
+}
+
+/** An address that listens everywhere is written as one that a client on this machine can use. */
+function clientAddress(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return reachable.includes(':') ? `[${reachable}]:${port}` : `${reachable}:${port}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}

@@ -1,0 +1,119 @@
+import type { HealthSource, PipelineSource } from './api/index.ts';
+import { type Clock, type Signal, signals } from './base/index.ts';
+import type { DeliveryStats } from './deliver/index.ts';
+import type { Admission, Listener } from './receive/index.ts';
+import { assessHealth, type OwnMetrics, type PipelineCounters, type PipelineLedger } from './self/index.ts';
+import type { DeadLetters, OwnedLog } from './wal/index.ts';
+
+/** How often the ledger looks how far the destinations are. */
+const advanceMs = 1_000;
+
+/** Ties what `/health`, `/metrics` and `/api/v1/pipeline` show to the parts that know it. */
+export function observeParts(parts: {
+  readonly clock: Clock;
+  readonly logs: Readonly<Record<Signal, OwnedLog>>;
+  readonly destinations: readonly { readonly name: string; stats(): DeliveryStats }[];
+  readonly deadLetters: DeadLetters;
+  readonly admission: Admission;
+  readonly ledger: PipelineLedger;
+  readonly counters: PipelineCounters;
+  readonly metrics: OwnMetrics;
+}): {
+  readonly health: HealthSource;
+  readonly pipeline: PipelineSource;
+  listening(addresses: { readonly [name: string]: string }, listeners: { readonly [name: string]: Listener }): void;
+  draining(): void;
+  close(): void;
+} {
+  const { clock, logs, destinations, deadLetters, admission, ledger, counters, metrics } = parts;
+  const startedMs = clock.monotonicMs();
+  let addresses: { readonly [name: string]: string } = {};
+  let listeners: { readonly [name: string]: Listener } = {};
+  let ready = false;
+
+  const advance = () => {
+    const stats = new Map(destinations.map((destination) => [destination.name, destination.stats()]));
+    ledger.advance((name, signal) => stats.get(name)?.[signal]?.settledSeq ?? 0);
+  };
+  const advancing = setInterval(advance, advanceMs).unref();
+
+  metrics.register(counters.source);
+  metrics.register(function* () {
+    const bySignal = (value: (log: OwnedLog) => number) =>
+      signals.map((signal) => ({ labels: { signal }, value: value(logs[signal]) }));
+    yield ['watchingcat_wal_size_bytes', bySignal((log) => log.stats().sizeBytes)];
+    yield ['watchingcat_wal_max_bytes', bySignal((log) => log.stats().maxBytes)];
+    yield ['watchingcat_wal_refusing', bySignal((log) => (log.stats().refusing === undefined ? 0 : 1))];
+    yield ['watchingcat_wal_durable_seq', bySignal((log) => log.durableSeq)];
+    yield ['watchingcat_wal_corrupt_frames_total', bySignal((log) => log.stats().corruptFrames)];
+    yield ['watchingcat_wal_quarantined_bytes_total', bySignal((log) => log.stats().quarantinedBytes)];
+    const loops = destinations.flatMap((destination) =>
+      Object.entries(destination.stats()).map(([signal, loop]) => ({
+        labels: { destination: destination.name, signal },
+        loop,
+      })),
+    );
+    yield [
+      'watchingcat_destination_queue_size',
+      loops.map(({ labels, loop }) => ({ labels, value: loop.pendingFrames })),
+    ];
+    yield [
+      'watchingcat_destination_queue_bytes',
+      loops.map(({ labels, loop }) => ({ labels, value: loop.pendingBytes })),
+    ];
+    yield [
+      'watchingcat_destination_lag_seconds',
+      loops.map(({ labels, loop }) => ({ labels, value: loop.lagSeconds })),
+    ];
+    const letters = deadLetters.stats();
+    yield ['watchingcat_dead_letters', [{ labels: {}, value: letters.letters }]];
+    yield ['watchingcat_dead_letters_bytes', [{ labels: {}, value: letters.sizeBytes }]];
+    yield ['watchingcat_dead_letters_dropped_total', [{ labels: {}, value: letters.droppedLetters }]];
+    yield ['watchingcat_receiver_held_bytes', [{ labels: {}, value: admission.heldBytes }]];
+    const doors = Object.entries(listeners).map(([listener, door]) => ({ labels: { listener }, stats: door.stats() }));
+    yield [
+      'watchingcat_receiver_connections',
+      doors.map(({ labels, stats }) => ({ labels, value: stats.connections })),
+    ];
+    yield [
+      'watchingcat_receiver_connections_refused_total',
+      doors.map(({ labels, stats }) => ({ labels, value: stats.connectionsRefusedTotal })),
+    ];
+  });
+
+  return {
+    health: {
+      ready: () => ready,
+      report() {
+        const { status, destinations: reports } = assessHealth({
+          refusing: signals.some((signal) => logs[signal].stats().refusing !== undefined),
+          concerns: deadLetters.stats().droppedLetters > 0,
+          destinations: destinations.map((destination) => ({
+            name: destination.name,
+            trouble: undefined,
+            loops: destination.stats(),
+          })),
+          nowMs: clock.nowMs(),
+        });
+        const uptimeSeconds = Math.floor((clock.monotonicMs() - startedMs) / 1000);
+        return { status, uptimeSeconds, listeners: addresses, destinations: reports };
+      },
+    },
+    pipeline: {
+      status() {
+        advance();
+        return ledger.status();
+      },
+      drops: () => ledger.drops(),
+    },
+    listening(bound, doors) {
+      addresses = bound;
+      listeners = doors;
+      ready = true;
+    },
+    draining() {
+      ready = false;
+    },
+    close: () => clearInterval(advancing),
+  };
+}
