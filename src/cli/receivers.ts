@@ -11,7 +11,7 @@ export interface Receivers {
 }
 
 /**
- * Asks an instance where its receivers are. One that listens on all addresses is reached where its REST API is.
+ * Asks an instance where its receivers are. One on another machine names addresses of its own; it is reached where its REST API is.
  * @param overrides Addresses that were given by hand, for an instance behind a Service or a forwarded port.
  */
 export async function findReceivers(
@@ -21,16 +21,22 @@ export async function findReceivers(
 ): Promise<Receivers> {
   const rest = connect(endpoint, env);
   const { listeners } = await rest.get<{ listeners: { [name: string]: string } }>('/health');
-  const host = new URL(rest.endpoint).hostname;
+  const { hostname } = new URL(rest.endpoint);
   const address = (name: string): string => {
     const listener = listeners[name];
     if (listener === undefined)
       throw new CommandFailure('problem', `${rest.endpoint} does not say where it receives ${name}.`);
-    return listener.replace(/^(0\.0\.0\.0|\[::\]|::):(?=\d+$)/, `${host}:`);
+    const at = listener.lastIndexOf(':');
+    // What is local there is not local here, where the endpoint is another machine's.
+    return isLocal(listener.slice(0, at)) && !isLocal(hostname) ? `${hostname}${listener.slice(at)}` : listener;
   };
   return {
     rest,
     grpc: overrides.grpc?.replace(/^http:\/\//, '') ?? address('otlpGrpc'),
     http: (overrides.http ?? `http://${address('otlpHttp')}`).replace(/\/+$/, ''),
   };
+}
+
+function isLocal(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
 }

@@ -105,6 +105,12 @@ describe('what is set', () => {
     expect(part.read).toEqual({ traces: 'embedded', metrics: 'none', logs: 'embedded' });
   });
 
+  it('warns of signals that nothing takes', () => {
+    expect(load({ WATCHINGCAT_EMBEDDED: 'traces' }).warnings).toEqual([
+      expect.stringContaining('Nothing here takes metrics and logs'),
+    ]);
+  });
+
   it.each([
     ['127.0.0.1', 0],
     ['127.9.9.9', 0],
@@ -154,12 +160,7 @@ describe('what stops the start', () => {
     [
       'nothing at all to keep',
       { WATCHINGCAT_EMBEDDED: 'off' },
-      'embedded (WATCHINGCAT_EMBEDDED): traces, metrics, logs would go nowhere',
-    ],
-    [
-      'a signal without a home',
-      { WATCHINGCAT_EMBEDDED: 'traces' },
-      'embedded (WATCHINGCAT_EMBEDDED): metrics, logs would go nowhere',
+      'embedded (WATCHINGCAT_EMBEDDED): everything would go nowhere',
     ],
     [
       'a store that is not there',

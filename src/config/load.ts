@@ -141,11 +141,11 @@ export function inspectConfig(sources: ConfigSources): Inspection {
 /** What the settings mean together. Pushes a problem for each contradiction. */
 function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Origin, problems: string[]): Config {
   const embedded = from.embedded ?? new Set<Signal>(signals);
-  const homeless = signals.filter((signal) => !embedded.has(signal));
-  if (from.forward.otlpEndpoint === undefined && homeless.length > 0) {
+  const homeless = from.forward.otlpEndpoint === undefined ? signals.filter((signal) => !embedded.has(signal)) : [];
+  if (homeless.length === signals.length) {
     problems.push(
-      `embedded (${origin('embedded')}): ${homeless.join(', ')} would go nowhere; ` +
-        'expected them in embedded, or forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
+      `embedded (${origin('embedded')}): everything would go nowhere; ` +
+        'expected some of traces, metrics, logs, or forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
     );
   }
   for (const signal of signals) {
@@ -209,12 +209,20 @@ function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Or
     cloudRegion: from.cloud.region,
     environment: from.environment,
     logLevel: from.log.level,
-    warnings: isLoopback(from.host)
-      ? []
-      : [
-          `Everybody who reaches ${from.host} can read and write here: this version has no authentication. ` +
-            'Keep the ports behind a firewall, or set WATCHINGCAT_HOST=127.0.0.1.',
-        ],
+    warnings: [
+      ...(isLoopback(from.host)
+        ? []
+        : [
+            `Everybody who reaches ${from.host} can read and write here: this version has no authentication. ` +
+              'Keep the ports behind a firewall, or set WATCHINGCAT_HOST=127.0.0.1.',
+          ]),
+      ...(homeless.length === 0
+        ? []
+        : [
+            `Nothing here takes ${homeless.join(' and ')}, so that they are refused: ` +
+              'add them to WATCHINGCAT_EMBEDDED, or set WATCHINGCAT_FORWARD_OTLP_ENDPOINT.',
+          ]),
+    ],
   };
 }
 

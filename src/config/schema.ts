@@ -97,7 +97,7 @@ export const configSchema = z.strictObject({
   }),
   embedded: signalSet.optional().meta({
     description:
-      'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
+      'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. A signal that has no destination at all is refused. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
     defaultText: 'all signals',
   }),
   forward: group({
