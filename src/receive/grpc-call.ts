@@ -198,7 +198,11 @@ export class Call {
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
     const sender: Sender = { address: this.#connection.account.address, protocol: 'grpc' };
-    this.#connection.listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+    try {
+      this.#connection.listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+    } catch (thrown) {
+      this.#onThrown(thrown);
+    }
   }
 
   readonly #onAccepted = (accepted: Accepted): void => {

@@ -4,7 +4,7 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accept, Accepted } from './accept.ts';
+import type { Accept, Accepted, Sender } from './accept.ts';
 import type { Account, Admission } from './admission.ts';
 import { BodyPieces } from './body.ts';
 import { allowedOrigin, type CorsOrigins, preflightHeaders } from './cors.ts';
@@ -426,9 +426,12 @@ class Request {
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
     const protocol = this.#format === 'json' ? 'http/json' : 'http/protobuf';
-    this.#listener.options
-      .accept(signal, body, { address: this.#account.address, protocol })
-      .then(this.#onAccepted, this.#onThrown);
+    const sender: Sender = { address: this.#account.address, protocol };
+    try {
+      this.#listener.options.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+    } catch (thrown) {
+      this.#onThrown(thrown);
+    }
   }
 
   readonly #onAccepted = (accepted: Accepted): void => {
