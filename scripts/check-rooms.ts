@@ -12,6 +12,7 @@ const rooms: Record<string, readonly string[] | 'all'> = {
   receive: ['otlp', 'auth', 'base'],
   enrich: ['otlp', 'base'],
   wal: ['base'],
+  ingest: ['receive', 'otlp', 'enrich', 'wal', 'base'],
   deliver: ['wal', 'stores', 'base'],
   promql: ['base'],
   query: ['stores', 'promql', 'otlp', 'base'],

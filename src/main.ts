@@ -5,7 +5,7 @@ import { type EmbeddedChild, startEmbeddedChild } from './child/index.ts';
 import type { Config } from './config/index.ts';
 import { type DeliveryStats, startDelivery } from './deliver/index.ts';
 import { staticEnrichment } from './enrich/index.ts';
-import { createIngest } from './ingest.ts';
+import { createIngest } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
@@ -111,13 +111,15 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   }
 
   const enrichment = staticEnrichment(config);
-  const ingest = createIngest({
-    logs,
-    enrichments: enrichment === undefined ? [] : [enrichment],
-    limits: defaultLimits,
-    clock,
-    observer: counters,
-  });
+  const ingest = parts.use(
+    createIngest({
+      logs,
+      enrichments: enrichment === undefined ? [] : [enrichment],
+      limits: defaultLimits,
+      clock,
+      observer: counters,
+    }),
+  );
   const accept: Accept = async (signal, body, sender) => {
     if (!destinations.some(({ takes }) => takes.has(signal))) {
       throw new Fault(
@@ -125,7 +127,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
         `nothing here takes ${signal}: set WATCHINGCAT_EMBEDDED or WATCHINGCAT_FORWARD_OTLP_ENDPOINT`,
       );
     }
-    return ingest(signal, body, sender);
+    return ingest.accept(signal, body, sender);
   };
 
   const admission = new Admission();
@@ -150,10 +152,9 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     pipeline: observed.pipeline,
     metricsText: () => metrics.text(),
     clock,
-    logger,
+    logger: logger.child({}, { level: config.logLevel === 'info' ? 'warn' : config.logLevel }),
   });
-  // Its address is told below, with the others.
-  const restUrl = await api.listen({ host: config.host, port: config.ports.http, listenTextResolver: () => '' });
+  const restUrl = await api.listen({ host: config.host, port: config.ports.http });
   parts.defer(() => api.close());
   const door = { host: config.host, accept, admission, pool, logger, observer: counters };
   const grpc = await listenGrpc({ ...door, port: config.ports.otlpGrpc });

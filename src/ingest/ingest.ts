@@ -1,0 +1,90 @@
+import { type Clock, entryPath, Fault, ownBuffer, type Signal, ThreadPool } from '../base/index.ts';
+import type { Enrichment } from '../enrich/index.ts';
+import { type Limits, spliceResources } from '../otlp/index.ts';
+import type { Accept, Accepted, Sender } from '../receive/index.ts';
+import type { Log } from '../wal/index.ts';
+import { inlineBytesMax, workerHeapMegabytesMax } from './limits.ts';
+import { type Preparation, type Prepared, prepare } from './prepare.ts';
+
+/** Hears what became of each request. For counters: must not throw, must be cheap. */
+export interface IngestObserver {
+  /**
+   * Records of one service that are durable now; '' where the resource names none.
+   * @param throughSeq The log's durable end: the records' frame is at or before it.
+   */
+  received(service: string, signal: Signal, records: number, throughSeq: number, protocol: Sender['protocol']): void;
+  /** Records that were rejected for one reason; `first` is where the first of them stood in its request. */
+  rejected(signal: Signal, records: number, reason: string, first: string): void;
+  /** Records of one service that the log could not take now; the client was told to come again. */
+  refused(service: string, signal: Signal, records: number): void;
+  /** Records of a request that came before and was not stored again. */
+  repeated(signal: Signal, records: number): void;
+}
+
+export interface Ingest extends AsyncDisposable {
+  readonly accept: Accept;
+}
+
+/**
+ * Puts door, enrichment and log together: checks the bytes, takes bad records out, names the request, adds what is known
+ * of each resource and answers when the frame is on disk.
+ * @param parts.enrichments Applied to each resource, in this order; the bytes that came are not decoded for it.
+ */
+export function createIngest(parts: {
+  readonly logs: Readonly<Record<Signal, Log>>;
+  readonly enrichments: readonly Enrichment[];
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly observer: IngestObserver;
+}): Ingest {
+  const { logs, enrichments, limits, clock, observer } = parts;
+  const tenant = ''; // no tenants yet
+  const threads = new ThreadPool<Preparation, Prepared>({
+    name: 'ingest',
+    entry: entryPath(import.meta.url, './worker.ts'),
+    heapMegabytesMax: workerHeapMegabytesMax,
+    outOfMemory: () => new Fault('tooLarge', 'the request needs more memory than one request may'),
+  });
+
+  const accept: Accept = async (signal, body, sender): Promise<Accepted> => {
+    const log = logs[signal];
+    const receivedUnixNano = clock.nowUnixNano();
+    const task: Preparation = { signal, tenant, body, limits, receivedUnixNano };
+    const prepared = body.length <= inlineBytesMax ? prepare(task) : await inThread(task);
+    const { bytes, walked, services } = prepared;
+    for (const { reason, count, first } of prepared.rejections) observer.rejected(signal, count, reason, first);
+    const answer = { rejected: prepared.rejected, message: prepared.message };
+    if (walked.records === 0) return answer;
+
+    const pieces =
+      enrichments.length === 0
+        ? [bytes]
+        : spliceResources(bytes, walked, (resource) => enrichments.flatMap((enrich) => enrich(bytes, resource)));
+    try {
+      const appended = await log.append({
+        tenant,
+        digest: prepared.digest,
+        receivedUnixNano,
+        records: walked.records,
+        pieces,
+        answer,
+        recognise: prepared.recognise,
+      });
+      if (appended.repeat) observer.repeated(signal, walked.records);
+      else
+        for (const { name, records } of services)
+          observer.received(name, signal, records, log.durableSeq, sender.protocol);
+      return appended.answer;
+    } catch (thrown) {
+      for (const { name, records } of services) observer.refused(name, signal, records);
+      throw thrown;
+    }
+  };
+
+  function inThread(task: Preparation): Promise<Prepared> {
+    const body = ownBuffer(task.body);
+    return threads.run({ ...task, body }, [body.buffer]);
+  }
+
+  return { accept, [Symbol.asyncDispose]: () => threads.close() };
+}

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import type { Signal } from '../base/index.ts';
+import { type Limits, resourceText, rewrite, type Walked, walk } from '../otlp/index.ts';
+
+/** A request that was checked: what is done before enrichment and the log, and may be done in a thread. */
+export interface Prepared {
+  /** 16 bytes. Made of the bytes that came: what is added later may differ between two tries. */
+  readonly digest: Uint8Array;
+  /** The message without the records that were rejected. */
+  readonly bytes: Uint8Array;
+  readonly walked: Walked;
+  readonly rejected: number;
+  readonly message: string;
+  readonly rejections: readonly { readonly reason: string; readonly count: number; readonly first: string }[];
+  /** False where two equal requests may both be meant: log records without any time. */
+  readonly recognise: boolean;
+  /** Records by service, in wire order; '' where a resource names none. */
+  readonly services: readonly { readonly name: string; readonly records: number }[];
+}
+
+export interface Preparation {
+  readonly signal: Signal;
+  readonly tenant: string;
+  readonly body: Uint8Array;
+  readonly limits: Limits;
+  readonly receivedUnixNano: bigint;
+}
+
+/** @throws Fault `malformed`, `tooLarge`. */
+export function prepare({ signal, tenant, body, limits, receivedUnixNano }: Preparation): Prepared {
+  const digest = requestDigest(tenant, signal, body);
+  const first = walk(signal, body, limits, receivedUnixNano);
+  const fixed = first.clean
+    ? { bytes: body, rejected: 0, message: '', rejections: [] }
+    : rewrite(signal, body, limits, receivedUnixNano);
+  const walked = first.clean ? first : walk(signal, fixed.bytes, limits, receivedUnixNano);
+  return {
+    digest,
+    bytes: fixed.bytes,
+    walked,
+    rejected: fixed.rejected,
+    message: fixed.message,
+    rejections: fixed.rejections,
+    recognise: first.hasTimestamp,
+    services: walked.resources
+      .filter(({ records }) => records > 0)
+      .map((resource) => ({
+        name: resourceText(fixed.bytes, resource, 'service.name') ?? '',
+        records: resource.records,
+      })),
+  };
+}
+
+/** 128 bits of SHA-256: no sender can make two requests that differ and share one. */
+function requestDigest(tenant: string, signal: Signal, body: Uint8Array): Uint8Array {
+  return createHash('sha256').update(`${tenant}\0${signal}\0`).update(body).digest().subarray(0, 16);
+}
