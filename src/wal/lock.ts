@@ -104,7 +104,9 @@ async function isAlive(owner: Owner, path: string, aside: string): Promise<boole
   } catch (error) {
     if (hasCode(error, 'ESRCH')) return false;
   }
-  const startTime = await startTimeOf(owner.pid);
+  const { state, startTime } = await statusOf(owner.pid);
+  // A zombie has closed all its files; where nobody waits for it, as in many containers, it stays for ever.
+  if (state === 'Z' || state === 'X') return false;
   return startTime === '' || startTime === owner.startTime;
 }
 
@@ -127,14 +129,15 @@ async function isBeating(path: string, aside: string): Promise<boolean> {
 async function self(): Promise<Owner> {
   const bootId = (await contents('/proc/sys/kernel/random/boot_id'))?.trim() ?? '';
   const pidNamespace = await readlink('/proc/self/ns/pid').catch(() => '');
-  return { pid: process.pid, startTime: await startTimeOf(process.pid), bootId, pidNamespace };
+  return { pid: process.pid, startTime: (await statusOf(process.pid)).startTime, bootId, pidNamespace };
 }
 
-/** '' where the system does not tell. */
-async function startTimeOf(pid: number): Promise<string> {
+/** State letter and start time of a process, '' where the system does not tell. @see proc_pid_stat(5) */
+async function statusOf(pid: number): Promise<{ state: string; startTime: string }> {
   const line = await contents(`/proc/${pid}/stat`);
   // The second field is the command in parentheses and may hold anything; field 3 follows its last one.
-  return line?.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const fields = line?.slice(line.lastIndexOf(')') + 2).split(' ') ?? [];
+  return { state: fields[0] ?? '', startTime: fields[19] ?? '' };
 }
 
 async function contents(path: string): Promise<string | undefined> {
