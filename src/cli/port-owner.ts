@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /**
  * The process that listens on a TCP port, as far as /proc tells: on Linux, for processes of the same user.
- * @returns Such as `node (pid 4711)`.
+ * @returns Such as `node server.js (pid 4711)`.
  */
 export function portOwner(port: number): string | undefined {
   const inodes = listeningInodes(port);
@@ -12,7 +13,7 @@ export function portOwner(port: number): string | undefined {
       for (const fd of readdirSync(`/proc/${pid}/fd`)) {
         const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
         if (inode !== undefined && inodes.has(inode)) {
-          return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (pid ${pid})`;
+          return `${programName(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))} (pid ${pid})`;
         }
       }
     } catch {
@@ -20,6 +21,12 @@ export function portOwner(port: number): string | undefined {
     }
   }
   return undefined;
+}
+
+/** The program, and the script that it runs; no further argument, as one could be a secret. */
+function programName(commandLine: string): string {
+  const [program = '', script = ''] = commandLine.split('\0');
+  return /^[^-].*\.\w+$/.test(script) ? `${basename(program)} ${basename(script)}` : basename(program);
 }
 
 /** @see proc_pid_net(5): columns are sl, local_address, rem_address, st, …, inode in the tenth; state 0A is LISTEN. */

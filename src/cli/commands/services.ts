@@ -38,7 +38,7 @@ Examples:
 }
 
 const columns: readonly Column<Service>[] = [
-  { title: 'SERVICE', show: ({ name }) => name },
+  { title: 'SERVICE', show: ({ name }) => (name === '' ? '(unnamed)' : name), exact: ({ name }) => name },
   { title: 'NAMESPACE', show: ({ namespace }) => namespace },
   { title: 'SIGNALS', show: ({ signals }) => signals.join(' ') },
   { title: 'SPANS', align: 'right', show: ({ spanCount }) => String(spanCount) },

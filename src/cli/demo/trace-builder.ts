@@ -98,11 +98,12 @@ export function buildJourney(random: Random, startUnixNano: bigint, first: Pod, 
       call(to, method, route, path, inner) {
         const values = {
           'http.request.method': method,
+          'url.template': route,
           'url.full': `http://${to.service}:8080${path}`,
           'server.address': to.service,
           'server.port': 8080,
         };
-        return step.step({ name: method, kind: 'client', values }, (client) => {
+        return step.step({ name: `${method} ${route}`, kind: 'client', values }, (client) => {
           client.spend(random.latencyMs(0.4));
           const status = client.step({ pod: to, name: `${method} ${route}`, kind: 'server' }, (server) =>
             answer(to, server, method, route, path, {}, inner),
