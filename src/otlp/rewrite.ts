@@ -66,6 +66,8 @@ export function rewrite(signal: Signal, bytes: Uint8Array, limits: Limits, nowUn
   return new Rewriter(signal, bytes, limits, nowUnixNano).run();
 }
 
+const mergedWarning = 'fields that must occur once occurred again and were merged';
+
 interface Note {
   count: number;
   readonly first: string;
@@ -138,7 +140,7 @@ class Rewriter {
         problems |= scanMessage('Resource', first.valueStart, first.valueEnd);
     if ((problems & rejecting) !== 0) {
       writer.truncate(begun);
-      this.#rejectAll(at, problems);
+      this.#rejectAll(capitalised(names[this.#signal].resource), at, problems);
       return;
     }
     let written = false;
@@ -146,7 +148,10 @@ class Rewriter {
     const content = at.message();
     while (content.next()) {
       if (content.field === 1 && content.wireType === wireBytes) {
-        if (written) continue; // merged into the first
+        if (written) {
+          this.#warn(mergedWarning);
+          continue; // merged into the first
+        }
         written = true;
         if (problems === 0 && resource === undefined) this.#copy(content);
         else this.#submessage('Resource', 1, resource ?? content.message());
@@ -176,7 +181,7 @@ class Rewriter {
         problems |= scanMessage('InstrumentationScope', first.valueStart, first.valueEnd);
     if ((problems & rejecting) !== 0) {
       writer.truncate(begun);
-      this.#rejectAll(at, problems);
+      this.#rejectAll(capitalised(names[this.#signal].scope), at, problems);
       return;
     }
     let written = false;
@@ -184,7 +189,10 @@ class Rewriter {
     const content = at.message();
     while (content.next()) {
       if (content.field === 1 && content.wireType === wireBytes) {
-        if (written) continue;
+        if (written) {
+          this.#warn(mergedWarning);
+          continue;
+        }
         written = true;
         if (problems === 0 && merged === undefined) this.#copy(content);
         else this.#submessage('InstrumentationScope', 1, merged ?? content.message());
@@ -220,15 +228,21 @@ class Rewriter {
     let problems = 0;
     const find = at.message();
     while (find.next()) {
-      if (isData(find.field)) dataAt = find.tagStart;
-      else if (find.field === 1) named = find.valueEnd > find.valueStart;
+      if (isData(find.field)) {
+        if (dataAt >= 0) this.#warn(mergedWarning);
+        dataAt = find.tagStart;
+      } else if (find.field === 1) named = find.valueEnd > find.valueStart;
       else if (find.field === 12) problems |= scanMessage('KeyValue', find.valueStart, find.valueEnd);
     }
     if (dataAt < 0) {
       this.#warn('metrics without data were left out');
       return;
     }
-    problems = (problems & problem.tooDeep) | (named ? 0 : problem.noName);
+    if ((problems & problem.tooDeep) !== 0) {
+      this.#rejectAll('Metric', at, problems);
+      return;
+    }
+    problems = named ? 0 : problem.noName;
     const rejectedBefore = this.#rejected;
     const recordsBefore = this.#records;
     const begun = writer.length;
@@ -314,7 +328,8 @@ class Rewriter {
           this.#warn('exemplars beyond the limit of their number were dropped');
         else if (field.repeated || field.oneof !== undefined)
           this.#submessage(field.kind, content.field, content.message());
-        else if (!merged.has(content.field)) {
+        else if (merged.has(content.field)) this.#warn(mergedWarning);
+        else {
           merged.add(content.field);
           const whole = mergedField(new Enclosing(content.buffer, begin, content.end), content.field);
           this.#inBody(name === 'LogRecord' && field.name === 'body', () =>
@@ -387,22 +402,16 @@ class Rewriter {
   }
 
   /** Rejects every record within, since what they all share cannot be kept. */
-  #rejectAll(at: Reader, problems: number): void {
-    const scope = names[this.#signal].scope;
+  #rejectAll(name: MessageName, at: Reader, problems: number): void {
     const before = scannedRecords();
-    const name = (scope[0]!.toUpperCase() + scope.slice(1)) as MessageName;
-    if (this.#place.length === 2) scanMessage(name, at.valueStart, at.valueEnd);
-    else {
-      const content = at.message();
-      while (content.next())
-        if (content.field === 2 && content.wireType === wireBytes)
-          scanMessage(name, content.valueStart, content.valueEnd);
-    }
-    this.#reject(scannedRecords() - before, problems);
+    scanMessage(name, at.valueStart, at.valueEnd);
+    const count = scannedRecords() - before;
+    if (count === 0)
+      this.#warn('resources, scopes or metrics without records, but with too deep a value, were left out');
+    else this.#reject(count, problems);
   }
 
   #reject(count: number, problems: number): void {
-    if (count === 0) return;
     this.#rejected += count;
     const reason = rejections.find(([bit]) => (problems & bit) !== 0)?.[1] ?? 'it is invalid';
     this.#note(this.#rejections, reason, count);
@@ -444,6 +453,10 @@ class Rewriter {
 const fieldsByNumber = new Map(
   Object.entries(schema).map(([name, fields]) => [name, new Map(fields.map((field) => [field.number, field]))]),
 ) as ReadonlyMap<string, ReadonlyMap<number, Field>>;
+
+function capitalised(name: string): MessageName {
+  return (name[0]!.toUpperCase() + name.slice(1)) as MessageName;
+}
 
 const dataNames: { readonly [field: number]: MessageName } = Object.fromEntries(
   schema.Metric.filter((field) => field.oneof === 'data').map((field) => [field.number, field.kind as MessageName]),

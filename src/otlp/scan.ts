@@ -304,6 +304,7 @@ function scan(message: number, start: number, end: number, depth: number): void 
   let seen = 0; // singular fields, by number; for ids: those that are valid
   let kept = 0;
   let flags = 0;
+  const recordsBefore = records;
   if (message === histogramDataPoint || message === exponentialDataPoint) beginDataPoint();
   while (at < end) {
     const tagAt = at;
@@ -526,10 +527,10 @@ function scan(message: number, start: number, end: number, depth: number): void 
     case sum:
     case histogram:
     case exponentialHistogram:
-      if (kept !== 1 && kept !== 2) problems |= problem.noTemporality;
+      if (kept !== 1 && kept !== 2 && records !== recordsBefore) problems |= problem.noTemporality;
       break;
     case metric:
-      if ((seen & 2) === 0) problems |= problem.noName;
+      if ((seen & 2) === 0 && records !== recordsBefore) problems |= problem.noName;
       if (links === 0) problems |= problem.noData;
       break;
     case messageIndex.SummaryDataPoint:
