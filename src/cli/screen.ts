@@ -23,13 +23,15 @@ export function startScreen(
     config.embedded.size === 0
       ? 'nothing is kept: what arrives is forwarded'
       : `keeps traces ${formatDurationMs(traces)}, metrics ${formatDurationMs(metrics)}, logs ${formatDurationMs(logs)}`;
+  // Readers ask this address by themselves.
+  const elsewhere = addresses.http === '127.0.0.1:8090' ? '' : ` --endpoint http://${addresses.http}`;
   return [
     `${paint('bold', 'WatchingCat')} ${version}`,
     row('REST', `http://${addresses.http}  ${paint('dim', '(every route: /docs)')}`),
     row('OTLP', `gRPC ${addresses.otlpGrpc}, HTTP http://${addresses.otlpHttp}`),
     row('data', `${config.dataDir} (${kept}; write-ahead log at most ${formatSizeBytes(config.walMaxBytes)} a signal)`),
     ...(config.forward === undefined ? [] : [row('forward', config.forward.endpoint)]),
-    row('try', `watchingcat demo   ${paint('dim', 'or paste a first span:')}`),
+    row('try', `npx watchingcat demo${elsewhere}   ${paint('dim', 'or paste a first span:')}`),
     paint('cyan', firstSpanLine(addresses, started.ids)),
     row('stop', 'Ctrl-C; what was acknowledged is on disk'),
   ];

@@ -109,7 +109,7 @@ function nextSteps(endpoint: string): string[] {
     ask('traces', 'status=error AND http.response.status_code>=500'),
     ask('logs', '"payment declined"'),
     ask('metrics/query_range', 'sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))'),
-    '  watchingcat services',
+    `  npx watchingcat services${endpoint === 'http://127.0.0.1:8090' ? '' : ` --endpoint ${endpoint}`}`,
   ];
 }
 
