@@ -19,6 +19,7 @@ import { servicesRoutes } from './routes/services.ts';
 import { tracesRoutes } from './routes/traces.ts';
 import { docsPolicy, securityHeaders } from './security.ts';
 import type { HealthSource, PipelineSource } from './sources.ts';
+import { createTraceJson } from './trace-json.ts';
 
 export interface ApiOptions {
   /** Stores that answer; for a signal that is absent its routes answer 501 with what to set. */
@@ -92,7 +93,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     await docs.register(swaggerUi, { routePrefix: '/docs', uiConfig: { deepLinking: true } });
   });
 
+  const traceJson = createTraceJson();
+  app.addHook('onClose', () => traceJson[Symbol.asyncDispose]());
   const parts: Parts = {
+    traceJson,
     version: options.version,
     clock: options.clock ?? systemClock,
     queries: createQueries(options.readers, options.queryLimits),

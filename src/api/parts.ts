@@ -1,12 +1,14 @@
 import type { Clock } from '../base/index.ts';
 import type { Queries } from '../query/index.ts';
 import type { HealthSource, PipelineSource } from './sources.ts';
+import type { TraceJson } from './trace-json.ts';
 
 /** What routes are made of. */
 export interface Parts {
   readonly version: string;
   readonly clock: Clock;
   readonly queries: Queries;
+  readonly traceJson: TraceJson;
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
   readonly metricsText: () => Promise<MetricsText>;

@@ -1,5 +1,9 @@
+import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Fault, FaultCode } from '../base/index.ts';
+import { formatValue, type Series } from '../query/index.ts';
 
 // The answers of Prometheus' HTTP API, for clients that know them. Source: prometheus.io, "HTTP API".
 
@@ -72,4 +76,34 @@ export function prometheusErrorOf(fault: Fault): {
   const error =
     fault.parameter === undefined ? fault.message : `invalid parameter "${fault.parameter}": ${fault.message}`;
   return { status, body: { status: 'error', errorType, error } };
+}
+
+/** Points written at a time: a few milliseconds of the thread. */
+const pointsPerPiece = 2_000;
+
+/**
+ * Sends an answer piece by piece: a million points as one text would hold the thread for a second.
+ * @param type  `vector` takes the one point of each series.
+ */
+export function sendSuccess(reply: FastifyReply, type: 'vector' | 'matrix', series: readonly Series[]): FastifyReply {
+  const body = Readable.from(pieces(type, series), { objectMode: false });
+  return reply.type('application/json; charset=utf-8').send(body);
+}
+
+async function* pieces(type: 'vector' | 'matrix', series: readonly Series[]): AsyncIterable<string> {
+  let text = `{"status":"success","data":{"resultType":"${type}","result":[`;
+  let points = 0;
+  for (const [index, { labels, timestampsMs, values }] of series.entries()) {
+    text += `${index === 0 ? '' : ','}{"metric":${JSON.stringify(labels)},${type === 'vector' ? '"value":' : '"values":['}`;
+    for (const [at, ms] of timestampsMs.entries()) {
+      text += `${at === 0 ? '' : ','}[${ms / 1000},"${formatValue(values[at]!)}"]`;
+      if (++points % pointsPerPiece !== 0) continue;
+      yield text;
+      text = '';
+      // A socket that takes all at once would otherwise keep everybody else waiting.
+      await setImmediate();
+    }
+    text += type === 'vector' ? '}' : ']}';
+  }
+  yield `${text}]}}`;
 }

@@ -2,7 +2,7 @@ import { Fault } from '../base/index.ts';
 import { aggregate, refuseDoubles } from './aggregate.ts';
 import type { Expression, MatrixSelector, Rate, VectorExpression, VectorSelector } from './ast.ts';
 import { answerPointsMax, lookbackMs, pointsMax } from './limits.ts';
-import { type Labels, type Matrix, noPoints } from './matrix.ts';
+import { type Matrix, noPoints } from './matrix.ts';
 import { rate, resets } from './rate.ts';
 import { type Series, type SeriesReader, staleAt, withoutStale } from './series.ts';
 
@@ -22,19 +22,12 @@ export interface Steps {
   readonly stepMs: number;
 }
 
-/** Samples of one series in an answer. */
-export interface AnswerSeries {
-  readonly labels: Labels;
-  /** Unix milliseconds and value, in order. */
-  readonly points: readonly (readonly [number, number])[];
-}
-
 /** An instant query's answer: one point a series for a vector, the samples of the range for a matrix. Sorted by labels. */
 export async function evaluateInstant(
   expression: Expression,
   timeMs: number,
   surroundings: Surroundings,
-): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly AnswerSeries[] }> {
+): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] }> {
   if (expression.kind === 'matrix') {
     return { type: 'matrix', series: await rangeVector(expression, timeMs, surroundings) };
   }
@@ -50,7 +43,7 @@ export async function evaluateRange(
   expression: Expression,
   steps: Steps,
   surroundings: Surroundings,
-): Promise<readonly AnswerSeries[]> {
+): Promise<readonly Series[]> {
   if (expression.kind === 'matrix') {
     throw new Fault('malformed', 'expected an expression that gives an instant vector, found a range vector', {
       parameter: 'query',
@@ -150,19 +143,13 @@ async function rangeVector(
   { matchers, rangeMs }: MatrixSelector,
   timeMs: number,
   surroundings: Surroundings,
-): Promise<readonly AnswerSeries[]> {
-  const found = await select(matchers, { startMs: timeMs, endMs: timeMs, stepMs: 1 }, rangeMs, surroundings);
-  const series: AnswerSeries[] = [];
-  for (const { labels, timestampsMs, values } of found.map(withoutStale)) {
-    const points: (readonly [number, number])[] = [];
-    for (const [index, ms] of timestampsMs.entries()) {
-      const pause = surroundings.breathe();
-      if (pause !== undefined) await pause;
-      if (ms > timeMs - rangeMs && ms <= timeMs) points.push([ms, values[index]!]);
-    }
-    if (points.length > 0) series.push({ labels, points });
-  }
-  return series.sort(byLabels);
+): Promise<readonly Series[]> {
+  const steps = { startMs: timeMs, endMs: timeMs, stepMs: 1 };
+  const found = await select(matchers, steps, rangeMs, surroundings);
+  return found
+    .map(withoutStale)
+    .filter(({ values }) => values.length > 0)
+    .sort(byLabels);
 }
 
 /** Windows are open at their left: nothing at exactly start - window is asked for. */
@@ -175,21 +162,26 @@ function select(
   return reader.select({ matchers, startMs: startMs - windowMs + 1, endMs, samplesMax }, cancel);
 }
 
-async function answer(matrix: Matrix, steps: Steps, { breathe }: Surroundings): Promise<readonly AnswerSeries[]> {
-  const series: AnswerSeries[] = [];
+/** Without the steps that have no value. */
+async function answer(matrix: Matrix, steps: Steps, { breathe }: Surroundings): Promise<readonly Series[]> {
+  const series: Series[] = [];
   for (const { labels, points } of matrix) {
-    const listed: (readonly [number, number])[] = [];
+    const timestampsMs = new Float64Array(points.values.length);
+    const values = new Float64Array(points.values.length);
+    let count = 0;
     for (let step = 0; step < points.values.length; step++) {
       const pause = breathe();
       if (pause !== undefined) await pause;
-      if (points.present[step] === 1) listed.push([steps.startMs + step * steps.stepMs, points.values[step]!]);
+      if (points.present[step] === 0) continue;
+      timestampsMs[count] = steps.startMs + step * steps.stepMs;
+      values[count++] = points.values[step]!;
     }
-    series.push({ labels, points: listed });
+    series.push({ labels, timestampsMs: timestampsMs.subarray(0, count), values: values.subarray(0, count) });
   }
   return series.sort(byLabels);
 }
 
-function byLabels(a: AnswerSeries, b: AnswerSeries): number {
+function byLabels(a: Series, b: Series): number {
   const left = JSON.stringify(Object.entries(a.labels).sort());
   const right = JSON.stringify(Object.entries(b.labels).sort());
   return left < right ? -1 : left > right ? 1 : 0;

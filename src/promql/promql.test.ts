@@ -52,17 +52,15 @@ type Loaded = ReturnType<typeof load>;
 /** `{a="b"} 5` for each series of an instant answer. */
 async function at(seconds: number, query: string, loaded: Loaded): Promise<string[]> {
   const { series } = await evaluateInstant(parse(query), seconds * 1000, loaded);
-  return series.map(
-    ({ labels, points }) => `${drawn(labels)} ${points.map(([, value]) => formatValue(value)).join(' ')}`,
-  );
+  return series.map(({ labels, values }) => `${drawn(labels)} ${[...values].map(formatValue).join(' ')}`);
 }
 
 /** `{a="b"} 1 _ 3` for each series of a range answer, `_` where a step has no point. */
 async function over(start: number, end: number, step: number, query: string, loaded: Loaded): Promise<string[]> {
   const steps = { startMs: start * 1000, endMs: end * 1000, stepMs: step * 1000 };
   const series = await evaluateRange(parse(query), steps, loaded);
-  return series.map(({ labels, points }) => {
-    const found = new Map(points);
+  return series.map(({ labels, timestampsMs, values: list }) => {
+    const found = new Map([...timestampsMs].map((ms, index) => [ms, list[index]!]));
     const values: string[] = [];
     for (let ms = steps.startMs; ms <= steps.endMs; ms += steps.stepMs) {
       const value = found.get(ms);

@@ -1,4 +1,4 @@
-export { type AnswerSeries, formatValue } from '../promql/index.ts';
+export { formatValue, type Series } from '../promql/index.ts';
 export { decodeCursor, encodeCursor } from './cursor.ts';
 export { durationNanos } from './duration.ts';
 export { parseField, printField } from './field.ts';
@@ -7,5 +7,4 @@ export { limitDefault, limitMax, queryCharsMax } from './limits.ts';
 export { parseQuery } from './parse.ts';
 export { printQuery } from './print.ts';
 export { createQueries, type Queries } from './queries.ts';
-export type { Service } from './services.ts';
 export { formatTime, parseDuration, parseRange, parseTime } from './time.ts';

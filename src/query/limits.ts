@@ -24,10 +24,13 @@ export const bucketsDefault = 60;
 /** Milliseconds that a query may take, its waiting for a place included. Passed: Fault `tooSlow` (504). */
 export const queryBudgetMs = 30_000;
 /** Queries under way at once. */
-export const queriesAtOnceMax = 20;
+export const queriesAtOnceMax = 8;
 /** Queries that wait for a place; the next one is told to come again: Fault `unavailable` (503). */
 export const queriesWaitingMax = 100;
-/** Samples that one PromQL query may load. Prometheus allows 50 million; one of ours takes 16 bytes. */
-export const samplesMax = 5_000_000;
+/**
+ * Samples that one PromQL query may load: Fault `unprocessable` (422). Prometheus allows 50 million and 20 queries; here
+ * a sample takes 16 bytes, so that 8 queries hold 256 MB at most.
+ */
+export const samplesMax = 2_000_000;
 /** How far before and after a trace's spans its logs are looked for: clocks differ, and batches come late. */
 export const traceLogsMarginNanos = 300_000_000_000n;

@@ -1,5 +1,5 @@
 import { Fault, type Signal } from '../base/index.ts';
-import { type AnswerSeries, evaluateInstant, evaluateRange, parsePromql, type Steps } from '../promql/index.ts';
+import { evaluateInstant, evaluateRange, parsePromql, type Series, type Steps } from '../promql/index.ts';
 import type {
   FieldSummary,
   FieldValue,
@@ -27,13 +27,13 @@ import { compare, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
 /** Logs of a trace: as a log search, but the range may be left to the trace's own time. */
-export interface TraceLogsSearch extends Omit<LogSearch, 'range' | 'filter'> {
+interface TraceLogsSearch extends Omit<LogSearch, 'range' | 'filter'> {
   readonly traceId: string;
   readonly range: TimeRange | undefined;
 }
 
 /** Log rows with the range in which they were looked for. */
-export interface TraceLogs extends Page<LogRow> {
+interface TraceLogs extends Page<LogRow> {
   readonly range: TimeRange;
 }
 
@@ -68,11 +68,11 @@ export interface Queries {
   metricsInstant(
     search: { query: string; timeMs: number; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly AnswerSeries[] }>;
+  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] }>;
   metricsRange(
     search: { query: string; steps: Steps; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<readonly AnswerSeries[]>;
+  ): Promise<readonly Series[]>;
 }
 
 export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {

@@ -46,7 +46,7 @@ export function evaluateFilter(filter: Filter, record: FilteredRecord): boolean 
       return filter.values.some((value) => equals(filter.field, value, record));
     case 'regex': {
       const value = fieldValue(filter.field, record);
-      return value !== undefined && new RegExp(filter.pattern, 'su').test(textOf(value));
+      return value !== undefined && new RegExp(filter.pattern, 'u').test(textOf(value));
     }
     case 'compare':
       if (filter.op === '=') return equals(filter.field, filter.value, record);

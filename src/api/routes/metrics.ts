@@ -1,13 +1,14 @@
+import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod, ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { Fault } from '../../base/index.ts';
-import { type AnswerSeries, durationNanos, formatValue, parseRange, parseTime } from '../../query/index.ts';
+import { durationNanos, parseRange, parseTime } from '../../query/index.ts';
 import { bounded, boundedOf, json } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { limit, range } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { faultOf, logFault, problem, retryHeaders } from '../problem.ts';
-import { matrix, prometheusError, prometheusErrorOf, vectorOrMatrix } from '../prometheus.ts';
+import { matrix, prometheusError, prometheusErrorOf, sendSuccess, vectorOrMatrix } from '../prometheus.ts';
 
 const list = z
   .object({
@@ -86,7 +87,7 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
         return reply.headers(retryHeaders(fault)).code(status).type('application/json; charset=utf-8').send(body);
       });
 
-      async function instantAnswer({ query, body }: Both<z.infer<typeof instant>>, cancel: AbortSignal) {
+      async function instantAnswer({ query, body }: Both<z.infer<typeof instant>>, reply: FastifyReply) {
         const asked = { ...query, ...body };
         const now = clock.nowUnixNano();
         const { type, series } = await queries.metricsInstant(
@@ -95,15 +96,12 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
             timeMs: millis(asked.time === undefined ? now : parseTime(asked.time, now, 'time')),
             budgetMs: timeoutMs(asked.timeout),
           },
-          cancel,
+          cancelOf(reply),
         );
-        return {
-          status: 'success' as const,
-          data: type === 'vector' ? { resultType: type, result: series.map(sampleOf) } : matrixOf(series),
-        };
+        sendSuccess(reply, type, series);
       }
 
-      async function rangeAnswer({ query, body }: Both<z.infer<typeof ranged>>, cancel: AbortSignal) {
+      async function rangeAnswer({ query, body }: Both<z.infer<typeof ranged>>, reply: FastifyReply) {
         const asked = { ...query, ...body };
         const { startUnixNano, endUnixNano } = prometheusRange(asked, clock.nowUnixNano());
         const span = endUnixNano - startUnixNano;
@@ -115,9 +113,9 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
             steps: { startMs: millis(startUnixNano), endMs: millis(endUnixNano), stepMs },
             budgetMs: timeoutMs(asked.timeout),
           },
-          cancel,
+          cancelOf(reply),
         );
-        return { status: 'success' as const, data: matrixOf(series) };
+        sendSuccess(reply, 'matrix', series);
       }
 
       const tags = ['metrics'];
@@ -137,39 +135,32 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
         querystring: ranged,
         response: { 200: json('A matrix', matrix), default: json("Prometheus' shape of errors", prometheusError) },
       };
-      promql.get('/api/v1/metrics/query', { schema: instantSchema }, (request, reply) =>
-        instantAnswer({ query: request.query }, cancelOf(reply)),
-      );
+      promql.get('/api/v1/metrics/query', { schema: instantSchema }, async (request, reply) => {
+        await instantAnswer({ query: request.query }, reply);
+        return reply;
+      });
       promql.post(
         '/api/v1/metrics/query',
         { schema: { ...instantSchema, consumes, body: instant.nullish() } },
-        (request, reply) => instantAnswer(request, cancelOf(reply)),
+        async (request, reply) => {
+          await instantAnswer(request, reply);
+          return reply;
+        },
       );
-      promql.get('/api/v1/metrics/query_range', { schema: rangeSchema }, (request, reply) =>
-        rangeAnswer({ query: request.query }, cancelOf(reply)),
-      );
+      promql.get('/api/v1/metrics/query_range', { schema: rangeSchema }, async (request, reply) => {
+        await rangeAnswer({ query: request.query }, reply);
+        return reply;
+      });
       promql.post(
         '/api/v1/metrics/query_range',
         { schema: { ...rangeSchema, consumes, body: ranged.nullish() } },
-        (request, reply) => rangeAnswer(request, cancelOf(reply)),
+        async (request, reply) => {
+          await rangeAnswer(request, reply);
+          return reply;
+        },
       );
     });
   };
-}
-
-function matrixOf(series: readonly AnswerSeries[]) {
-  return {
-    resultType: 'matrix' as const,
-    result: series.map(({ labels, points }) => ({ metric: { ...labels }, values: points.map(pointOf) })),
-  };
-}
-
-function sampleOf({ labels, points }: AnswerSeries) {
-  return { metric: { ...labels }, value: pointOf(points[0]!) };
-}
-
-function pointOf([ms, value]: readonly [number, number]): [number, string] {
-  return [ms / 1000, formatValue(value)];
 }
 
 /** Both ends belong to a range query, so that they may be equal. */

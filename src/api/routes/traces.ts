@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { protobufToJson } from '../../otlp/index.ts';
 import { decodeCursor, encodeCursor, parseDuration, parseQuery, parseRange } from '../../query/index.ts';
 import { bounded, boundedOf, json, nanos, nextCursor, pageEnd, unixNano } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
@@ -48,7 +47,7 @@ const duration = (what: string) =>
     .optional()
     .meta({ description: `${what} of the trace, such as \`250ms\`.` });
 
-export function tracesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
+export function tracesRoutes({ queries, clock, traceJson }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/api/v1/traces',
@@ -122,7 +121,7 @@ export function tracesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
         const trace = await queries.trace(params.traceId.toLowerCase(), cancelOf(reply));
         reply.header('vary', 'accept');
         if (wantsProtobuf(headers.accept)) return reply.type('application/x-protobuf').send(Buffer.from(trace));
-        return reply.type('application/json').send(protobufToJson('traces', trace));
+        return reply.type('application/json').send(await traceJson.encode(trace));
       },
     );
     app.get(
