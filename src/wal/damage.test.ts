@@ -164,6 +164,27 @@ describe('damage costs only the frames that it hits, and the log opens', () => {
     }
   });
 
+  it('the end of the log and its state are lost: a cursor still knows which numbers were used', async () => {
+    const files = new LossyFiles();
+    const log = await openTestLog(files);
+    for (let n = 1; n <= 20; n++) await log.append(request(n));
+    log.cursor('store').settle(20);
+    log.cursor('slow');
+    await log[Symbol.asyncDispose]();
+    const contents = files.contents();
+    contents.delete(
+      [...contents.keys()]
+        .filter((path) => path.endsWith('.segment'))
+        .sort()
+        .at(-1)!,
+    );
+    contents.delete(`${dir}/state`);
+    await using again = await openTestLog(new LossyFiles(contents));
+    await again.append(request(21));
+    expect(again.cursor('store').settledSeq).toBe(20);
+    expect(again.durableSeq).toBe(21);
+  });
+
   it('sectors that cannot be read any more are damage like any other', async () => {
     const whole = await made();
     const files = new LossyFiles(whole.contents);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dir, hex, isRequest, openTestLog, readAll, request, TestClock } from '../../test/kit/log-kit.ts';
 import { failure, LossyFiles } from '../../test/kit/lossy-files.ts';
 import type { Log } from './contract.ts';
+import { openLogReader } from './reader.ts';
 import { reserveIn } from './reserve.ts';
 
 beforeEach(() => {
@@ -163,9 +164,15 @@ describe('a failed write acknowledges nothing and its file is not written again'
     files.onAttempt = ({ kind, path }) => {
       if (path === bad && (kind === 'sync' || kind === 'truncate')) throw failure('EIO', path);
     };
+    await using reader = await openLogReader({ dir, files });
+    const limits = { bytesMax: 1e6, recordsMax: 1e6 };
+    expect((await reader.read(0, 2, limits)).frames.length).toBe(2);
     await expect(log.append(request(3))).rejects.toMatchObject(unavailable);
     files.onAttempt = undefined;
     await log.append(request(4));
+    // A reader that was there before the new segment.
+    const next = await reader.read(2, 3, limits);
+    expect(next.frames.map((frame) => isRequest(frame, request(4)))).toEqual([true]);
     expect(
       files
         .contents()

@@ -9,7 +9,8 @@ import type { Entry } from './contract.ts';
 interface Ledger {
   readonly submitted: Map<string, Entry>;
   readonly acknowledged: { seq: number; entry: Entry; operation: number }[];
-  readonly settled: { cursor: string; seq: number; operation: number }[];
+  /** Where a cursor was moved to, and by when that was flushed. */
+  readonly settled: { cursor: string; seq: number; operation: number; flushed: number }[];
 }
 
 /** Groups of requests, rolls, two cursors that move and free segments, a restart in the middle. */
@@ -39,9 +40,11 @@ async function run(files: LossyFiles): Promise<Ledger> {
       ['slow', 9],
     ] as const) {
       if (round % 5 !== 4 || n <= behind) continue;
-      ledger.settled.push({ cursor: name, seq: n - behind, operation: files.journal.length });
+      const moved = { cursor: name, seq: n - behind, operation: files.journal.length, flushed: 0 };
+      ledger.settled.push(moved);
       log.cursor(name).settle(n - behind);
       await log.cursor(name).flush();
+      moved.flushed = files.journal.length;
     }
     // Housekeeping runs between the groups.
     for (let turn = 0; turn < 40; turn++) await new Promise(setImmediate);
@@ -60,6 +63,8 @@ async function check(files: LossyFiles, ledger: Ledger, operations: number, rand
       const place = log.cursor(name).settledSeq;
       const most = ledger.settled.filter((moved) => moved.cursor === name && moved.operation <= operations).at(-1);
       expect(place).toBeLessThanOrEqual(Math.max(most?.seq ?? 0, log.stats().firstSeq - 1));
+      const kept = ledger.settled.filter((moved) => moved.cursor === name && moved.flushed <= operations).at(-1);
+      expect(place).toBeGreaterThanOrEqual(kept?.seq ?? 0);
       least = Math.min(least, place);
     }
     if (log.cursorNames().length === 0) least = 0;
