@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, readlink, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Fault } from '../base/index.ts';
 import { hasCode } from './files.ts';
@@ -28,7 +28,7 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   const aside = `${path}.${randomBytes(6).toString('hex')}`;
   const mine = JSON.stringify(await self());
   try {
-    await mkdir(dir, { recursive: true, mode: 0o750 });
+    await makeFolder(dir);
     await writeFile(aside, mine, { mode: 0o640 });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -57,6 +57,26 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
       if ((await contents(path)) === mine) await unlink(path);
     },
   };
+}
+
+/** As `mkdir` with `recursive`, which never ends where a file system answers ENOENT for a folder whose parent is there (/proc). */
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { mode: 0o750 });
+  } catch (error) {
+    if (hasCode(error, 'EEXIST') && (await stat(dir)).isDirectory()) return;
+    const parent = dirname(dir);
+    if (!hasCode(error, 'ENOENT') || parent === dir || (await exists(parent))) throw error;
+    await makeFolder(parent);
+    await makeFolder(dir);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function linked(aside: string, path: string): Promise<boolean> {
