@@ -286,11 +286,11 @@ async function readFields(
         ...part.promoted.map(({ key }) => `count("attr.${key.replaceAll('"', '""')}")`),
       ];
       const [row] = await session.rows(`SELECT ${counts.join(', ')} ${selected(params)}`, params);
-      logIntrinsics.forEach(({ name, type }, index) => add(name, type, Number(row![index])));
-      part.promoted.forEach(({ key, kind }, index) => {
+      for (const [index, { name, type }] of logIntrinsics.entries()) add(name, type, Number(row![index]));
+      for (const [index, { key, kind }] of part.promoted.entries()) {
         const type = kind === 'text' ? 'string' : kind === 'bool' ? 'boolean' : 'number';
         add(key, type, Number(row![logIntrinsics.length + index]));
-      });
+      }
       const overflow = new Params();
       for (const [key, type, count] of await session.rows(
         `SELECT member.key, member.type, count(*) FROM (SELECT attributes ${selected(overflow)} AND attributes IS NOT NULL) f,

@@ -138,6 +138,7 @@ export class Shelf {
   readonly #digests = new Map<string, string>();
   #onKept: ((logId: string, seq: number) => void) | undefined;
   #rolling: Promise<void> | undefined;
+  #dropping: Promise<void> = Promise.resolve();
   #committing: Promise<unknown> = Promise.resolve();
   #roomFor: (() => void)[] = [];
   #closed = false;
@@ -483,8 +484,12 @@ export class Shelf {
   #drop(generation: Generation): void {
     generation.dropped = true;
     if (generation.pins > 0) return;
-    void this.#append
-      ?.run(`DROP TABLE IF EXISTS ${generation.table}; DROP TABLE IF EXISTS ${generation.dictionary}`)
+    // On the connection that rolls, one at a time: appends are synchronous and must not wait for it.
+    this.#dropping = this.#dropping
+      .then(async () => {
+        await this.#maintain?.run(`DROP TABLE IF EXISTS ${generation.table}`);
+        await this.#maintain?.run(`DROP TABLE IF EXISTS ${generation.dictionary}`);
+      })
       .catch((error: unknown) => this.#options.warn(`dropping a hot table failed: ${String(error)}`));
   }
 
@@ -633,6 +638,7 @@ export class Shelf {
     for (const resolve of this.#roomFor.splice(0)) resolve();
     await this.#rolling;
     await this.#committing;
+    await this.#dropping;
     this.#append?.closeSync();
     this.#maintain?.closeSync();
   }
