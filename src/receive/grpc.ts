@@ -8,7 +8,7 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Fault } from '../base/index.ts';
 import type { Accept } from './accept.ts';
@@ -143,7 +143,8 @@ export class GrpcListener implements Listener {
   stopAccepting(): void {
     if (this.#state !== 'open') return;
     this.#state = 'stopping';
-    this.#server.close();
+    // Not the HTTP/2 server's own `close`, which says the last word to every connection before the notice has gone out.
+    NetServer.prototype.close.call(this.#server);
     for (const connection of this.#connections) connection.drain();
   }
 

@@ -307,6 +307,7 @@ class Request {
     const headers: Record<string, string> = {};
     if (fault.retryAfterMs !== undefined)
       headers['Retry-After'] = String(Math.max(1, Math.ceil(fault.retryAfterMs / 1000)));
+    if (fault.code === 'timeout') headers['Connection'] = 'close';
     if (fault.code === 'wrongMethod') headers['Allow'] = 'POST, OPTIONS';
     if (fault.code === 'unsupportedType') headers['Accept-Encoding'] = httpEncodings; // RFC 9110, 12.5.3
     const { http, grpc } = fault.status;
@@ -331,6 +332,7 @@ class Request {
     const query = url.indexOf('?');
     const path = query < 0 ? url : url.slice(0, query);
     const signal = Object.hasOwn(signalOfPath, path) ? signalOfPath[path] : undefined;
+    if (/%(?![0-9a-f]{2})/i.test(path)) throw new Fault('malformed', 'the path has a % without two hexadecimal digits');
     if (signal === undefined) throw new Fault('notFound', 'there are /v1/traces, /v1/metrics and /v1/logs here');
     if (method === 'OPTIONS') return this.#preflight();
     if (method !== 'POST') throw new Fault('wrongMethod', `${path} takes POST`);
@@ -472,10 +474,11 @@ class Request {
       ...this.#corsHeaders(),
       ...more,
     };
-    const whole = this.#request.complete || !hasBody(this.#request);
+    const whole = this.#request.complete || restIsSmall(this.#request);
     if (!whole || this.#listener.stopping) headers['Connection'] = 'close';
     response.writeHead(status, headers);
     if (whole) {
+      this.#request.resume();
       response.end(body);
       return;
     }
@@ -516,10 +519,13 @@ class Request {
 
 function ignore(): void {}
 
-/** Source: RFC 9112, 6: a request has a body where one of these says so. */
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+/** Whether what the client still sends is read to its end, so that the connection can serve another request. */
+function restIsSmall({ headers }: IncomingMessage): boolean {
+  // RFC 9112, 6: a request has a body where one of these says so.
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= restBytesMax;
 }
+
+const restBytesMax = 64 * 1024;
 
 const noBytes = new Uint8Array(0);
 

@@ -28,12 +28,22 @@ export class UnpackPool {
   readonly #threads = new Set<Thread>();
   readonly #queue: Job[] = [];
   readonly #threadsMax: number;
+  readonly #heapMegabytesMax: number;
   readonly #entry: string;
   readonly #logger: ReceiveLogger | undefined;
   #closed = false;
 
-  constructor(options: { logger?: ReceiveLogger | undefined; threadsMax?: number; entry?: string } = {}) {
+  constructor(
+    options: {
+      logger?: ReceiveLogger | undefined;
+      threadsMax?: number;
+      heapMegabytesMax?: number;
+      /** The module that threads run. */
+      entry?: string;
+    } = {},
+  ) {
     this.#logger = options.logger;
+    this.#heapMegabytesMax = options.heapMegabytesMax ?? workerHeapMegabytesMax;
     this.#threadsMax = options.threadsMax ?? Math.min(workersMax, availableParallelism());
     this.#entry = options.entry ?? entryPath(import.meta.url, './worker.ts');
   }
@@ -103,7 +113,7 @@ export class UnpackPool {
   #start(): Thread {
     const worker = new Worker(this.#entry, {
       name: 'receive',
-      resourceLimits: { maxOldGenerationSizeMb: workerHeapMegabytesMax },
+      resourceLimits: { maxOldGenerationSizeMb: this.#heapMegabytesMax },
     });
     const thread: Thread = { worker, job: undefined, idleTimer: undefined, failure: undefined };
     this.#threads.add(thread);
