@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
 import { formatDurationMs, readDurationMs } from '../../config/index.ts';
 import { createDemo, type Sent } from '../demo/index.ts';
-import { exitCodes } from '../failure.ts';
+import { CommandFailure, exitCodes } from '../failure.ts';
 import { grpcSender, httpSender } from '../otlp/sender.ts';
 import type { Outcome } from '../program.ts';
 import { addEndpoint } from '../reader-options.ts';
@@ -48,9 +48,14 @@ Examples:
 }
 
 async function clear(options: Options, terminal: Terminal): Promise<number> {
-  const answer = await connect(options.endpoint, terminal.env).delete<{ deleted?: { [signal: string]: number } }>(
-    '/api/v1/demo',
-  );
+  const rest = connect(options.endpoint, terminal.env);
+  const answer = await rest.delete<{ [signal: string]: unknown }>('/api/v1/demo').catch((error: unknown) => {
+    if (!(error instanceof CommandFailure) || !error.message.startsWith('404')) throw error;
+    throw new CommandFailure(
+      'problem',
+      `${rest.endpoint} cannot remove demo data: it goes with its retention, or with the data folder.`,
+    );
+  });
   if (options.json) terminal.print(JSON.stringify(answer));
   else terminal.say('The demo data is removed.');
   return exitCodes.ok;
