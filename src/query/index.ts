@@ -1,7 +1,6 @@
 export { formatValue, type Series } from '../promql/index.ts';
 export { decodeCursor, encodeCursor } from './cursor.ts';
 export { durationNanos } from './duration.ts';
-export { parseField, printField } from './field.ts';
 export type { GateLimits } from './gate.ts';
 export { limitDefault, limitMax, queryCharsMax } from './limits.ts';
 export { parseQuery } from './parse.ts';

@@ -1,6 +1,5 @@
-import type { Literal } from '../stores/filter.ts';
+import { isPlain, type Literal } from '../stores/filter.ts';
 import { durationNanos } from './duration.ts';
-import { plain } from './scan.ts';
 
 const number = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/;
 
@@ -22,5 +21,5 @@ export function quotedLiteral(text: string): Literal {
 export function printLiteral(literal: Literal): string {
   const bare = bareLiteral(literal.text);
   const same = Object.is(bare.number, literal.number) && bare.durationNanos === literal.durationNanos;
-  return same && plain(literal.text) ? literal.text : JSON.stringify(literal.text);
+  return same && isPlain(literal.text) ? literal.text : JSON.stringify(literal.text);
 }

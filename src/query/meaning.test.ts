@@ -144,6 +144,10 @@ it.each([
   { severity: 13, query: 'severity<warn', found: false },
   { severity: 9, query: 'severity in (debug, info)', found: true },
   { severity: 9, query: 'severity!=info', found: false },
+  { severity: 0, query: 'severity=unset', found: true },
+  { severity: 9, query: 'severity=UNSET', found: false },
+  { severity: 9, query: 'severity!=unset', found: true },
+  { severity: 0, query: 'severity<warn', found: true },
   { severity: 0, query: 'severity:*', found: false },
   { severity: 5, query: 'severity:*', found: true },
 ])('on a log of severity $severity: $query', ({ severity, query, found }) => {

@@ -1,9 +1,8 @@
 import { Fault } from '../base/index.ts';
-import type { Field, Filter, Literal } from '../stores/filter.ts';
-import { fieldOf, printField, quotedField } from './field.ts';
+import { type Field, type Filter, fieldNamed, type Literal } from '../stores/filter.ts';
 import { inValuesMax, queryCharsMax, queryDepthMax, queryTermsMax, regexCharsMax } from './limits.ts';
 import { bareLiteral, quotedLiteral } from './literal.ts';
-import { type Bare, keywords, Scanner } from './scan.ts';
+import { type Bare, Scanner } from './scan.ts';
 import { checkComparison, checkRegex } from './values.ts';
 
 // query     := [ or ]
@@ -15,6 +14,12 @@ import { checkComparison, checkRegex } from './values.ts';
 // text      := word | quoted
 // Contract, section 3. AND OR NOT are upper case, so that the words can be searched for in lower case.
 
+const keywords: ReadonlySet<string> = new Set(['AND', 'OR', 'NOT']);
+const scopes: ReadonlyMap<string, 'record' | 'resource'> = new Map([
+  ['resource.', 'resource'],
+  ['span.', 'record'],
+  ['log.', 'record'],
+]);
 const comparisons = ['!=', '>=', '<=', '=', '>', '<'] as const;
 
 /**
@@ -94,8 +99,9 @@ class Parser {
     if (keywords.has(word))
       throw this.#scan.expected(`a condition before ${word}`, start, '; put it into quotes to search for it');
     if (word.startsWith("'")) throw this.#scan.expected('double quotes around text', start);
-    const quoted = this.#scan.peek() === '"' && word.endsWith('.') ? quotedField(word, this.#scan.quoted()) : undefined;
-    const condition = this.#condition(quoted ?? fieldOf(word), start);
+    const scope = this.#scan.peek() === '"' ? scopes.get(word) : undefined;
+    const quoted = scope === undefined ? undefined : { scope, key: this.#scan.quoted() };
+    const condition = this.#condition(quoted ?? fieldNamed(word), start);
     if (condition !== undefined) return condition;
     if (quoted !== undefined) throw this.#scan.expected('an operator such as = or :* after the key');
     if (this.#scan.peek() === ':') {
@@ -181,7 +187,7 @@ class Parser {
   }
 
   #named(field: Field, start: number): Field {
-    if (printField(field) === '""') throw this.#scan.expected('a key', start);
+    if (field.scope !== 'intrinsic' && field.key === '') throw this.#scan.expected('a key', start);
     return field;
   }
 

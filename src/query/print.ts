@@ -1,7 +1,5 @@
-import type { Filter } from '../stores/filter.ts';
-import { printField } from './field.ts';
+import { type Filter, fieldName, isPlain } from '../stores/filter.ts';
 import { printLiteral } from './literal.ts';
-import { plain } from './scan.ts';
 
 /**
  * Writes a filter in the query language; `parseQuery` reads the same filter back.
@@ -22,14 +20,14 @@ export function printQuery(filter: Filter): string {
         : `NOT ${printQuery(filter.of)}`;
     case 'text':
       // `in` is a word except before a parenthesis; a reader should not have to know.
-      return plain(filter.text) && !/^in$/i.test(filter.text) ? filter.text : JSON.stringify(filter.text);
+      return isPlain(filter.text) && !/^in$/i.test(filter.text) ? filter.text : JSON.stringify(filter.text);
     case 'compare':
-      return `${printField(filter.field)}${filter.op}${printLiteral(filter.value)}`;
+      return `${fieldName(filter.field)}${filter.op}${printLiteral(filter.value)}`;
     case 'in':
-      return `${printField(filter.field)} in (${filter.values.map(printLiteral).join(', ')})`;
+      return `${fieldName(filter.field)} in (${filter.values.map(printLiteral).join(', ')})`;
     case 'regex':
-      return `${printField(filter.field)}~"${filter.pattern.replaceAll(/\\.|"/gsu, (part) => (part === '"' ? '\\"' : part))}"`;
+      return `${fieldName(filter.field)}~"${filter.pattern.replaceAll(/\\.|"/gsu, (part) => (part === '"' ? '\\"' : part))}"`;
     case 'exists':
-      return `${printField(filter.field)}:*`;
+      return `${fieldName(filter.field)}:*`;
   }
 }

@@ -17,8 +17,7 @@ import type {
   TraceSearch,
   TraceSummary,
 } from '../stores/contract.ts';
-import type { Field, Filter } from '../stores/filter.ts';
-import { printField } from './field.ts';
+import { type Field, type Filter, fieldName } from '../stores/filter.ts';
 import { createGate, type GateLimits } from './gate.ts';
 import { histogramInterval } from './histogram.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
@@ -144,7 +143,7 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
     logFieldValues: ({ field, ...search }, cancel) => {
       const reader = logReader(readers);
       return gate.run(cancel, async (stop) => {
-        const page = await reader.fieldValues({ ...search, field: printField(field) }, stop);
+        const page = await reader.fieldValues({ ...search, field: fieldName(field) }, stop);
         const items = page.items.toSorted((a, b) => b.count - a.count || compare(text(a), text(b)));
         return { ...page, items };
       });

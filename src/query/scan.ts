@@ -125,11 +125,3 @@ export class Scanner {
     return new Fault('malformed', `expected ${what} at position ${index + 1}${gap}`, { parameter: 'query' });
   }
 }
-
-/** Words that are not searched for and name no key, unless quoted. */
-export const keywords: ReadonlySet<string> = new Set(['AND', 'OR', 'NOT']);
-
-/** Whether `text` can stand unquoted. Stricter than `bare`, so that what we print stays readable in a shell and a URL. */
-export function plain(text: string): boolean {
-  return /^[\p{L}\p{N}_./@%+-]+$/u.test(text) && !keywords.has(text);
-}

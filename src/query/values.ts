@@ -28,6 +28,7 @@ export function checkComparison(field: Field, op: Op, value: Literal, at: number
       if (value.durationNanos === undefined) throw scan.expected('a duration such as 250ms or 1.5s', at);
       return;
     case 'severity':
+      if (!ordered && value.text.toLowerCase() === 'unset') return;
       if (!isSeverity(value)) throw scan.expected(`a severity: ${severities.join(', ')}, or a number 0 to 24`, at);
       return;
     case 'status':

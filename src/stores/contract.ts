@@ -126,6 +126,7 @@ export interface TraceSearch extends PageRequest {
   /** Span name. */
   readonly operation: string | undefined;
   readonly filter: Filter;
+  /** Of the span that matches. */
   readonly minDurationNanos: bigint | undefined;
   readonly maxDurationNanos: bigint | undefined;
 }
@@ -192,7 +193,7 @@ export interface LogHistogram {
 }
 
 export interface FieldSummary {
-  /** As the query language names it: an attribute key, `resource.`-prefixed for resources, or an intrinsic. */
+  /** As `fieldName` writes it: an attribute key, `resource.`-prefixed for resources, or an intrinsic. */
   readonly name: string;
   readonly type: 'string' | 'number' | 'boolean' | 'mixed';
   /** Records that have it. */
@@ -212,6 +213,7 @@ export interface LogReader extends ServiceReader {
     cancel: AbortSignal,
   ): Promise<LogHistogram>;
   fields(search: { range: TimeRange; filter: Filter; limit: number }, cancel: AbortSignal): Promise<Page<FieldSummary>>;
+  /** @param search `field` is a name as `fieldNamed` reads it. */
   fieldValues(
     search: { field: string; range: TimeRange; filter: Filter; limit: number },
     cancel: AbortSignal,

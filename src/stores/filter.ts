@@ -37,7 +37,7 @@ export interface Literal {
  * - `regex`: RE2 syntax, unanchored, on the value as text. `exists`: the key is there, whatever its value.
  * - intrinsics: `status` is unset, ok or error; `kind` is internal, server, client, producer, consumer or unspecified;
  *   `severity` compares by number, its names (trace … fatal, any case) standing for their range: `severity=error` is 17–20,
- *   `severity>=warn` is ≥ 13; ids match case-insensitively.
+ *   `severity>=warn` is ≥ 13, `severity=unset` what is none of them; ids match case-insensitively.
  */
 export type Filter =
   | { readonly kind: 'all' }
@@ -53,3 +53,52 @@ export type Filter =
   | { readonly kind: 'in'; readonly field: Field; readonly values: readonly Literal[] }
   | { readonly kind: 'regex'; readonly field: Field; readonly pattern: string }
   | { readonly kind: 'exists'; readonly field: Field };
+
+// Fields as text, in answers and in parameters. The same grammar as in a query: `http.route`, `resource.k8s.pod.name`,
+// `span.key` or `log.key`, an intrinsic; in quotes (JSON's) what would be read as something else: `"status"`, `resource."a b"`.
+
+const prefixes = { 'resource.': 'resource', 'span.': 'record', 'log.': 'record' } as const;
+/**
+ * `log.` is also a namespace of the semantic conventions (log.file.path, log.iostream, log.record.uid), and keys are
+ * written as they are: these are attributes, not the log's own `file.path`.
+ */
+const logNamespace = /^log\.(file|record)\.|^log\.iostream$/;
+const quotedName = /^(resource\.|span\.|log\.|)("(?:[^"\\]|\\.)*")$/s;
+
+/** The field that a name stands for. Every text names one. */
+export function fieldNamed(name: string): Field {
+  if ((intrinsics as readonly string[]).includes(name)) return { scope: 'intrinsic', name: name as Intrinsic };
+  const [, prefix = '', text = ''] = quotedName.exec(name) ?? [];
+  const key = unquoted(text);
+  if (key !== undefined) return { scope: prefix === '' ? 'any' : prefixes[prefix as keyof typeof prefixes], key };
+  for (const [each, scope] of Object.entries(prefixes)) {
+    if (name.startsWith(each) && name.length > each.length && !logNamespace.test(name)) {
+      return { scope, key: name.slice(each.length) };
+    }
+  }
+  return { scope: 'any', key: name };
+}
+
+/** The name of a field; `fieldNamed` reads it back. */
+export function fieldName(field: Field): string {
+  if (field.scope === 'intrinsic') return field.name;
+  const prefix = field.scope === 'any' ? '' : field.scope === 'resource' ? 'resource.' : 'span.';
+  const name = `${prefix}${field.key}`;
+  const read = fieldNamed(name);
+  const isSame = read.scope === field.scope && read.key === field.key;
+  return isSame && isPlain(name) ? name : `${prefix}${JSON.stringify(field.key)}`;
+}
+
+/** Whether `text` needs no quotes in a query. Stricter than what is read without, so that it is safe in a URL and a shell. */
+export function isPlain(text: string): boolean {
+  return /^[\p{L}\p{N}_./@%+-]+$/u.test(text) && !/^(AND|OR|NOT)$/.test(text);
+}
+
+function unquoted(text: string): string | undefined {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return undefined; // an escape that JSON does not have: the text is a key as it is
+  }
+}

@@ -74,6 +74,9 @@ function equals(field: Field, literal: Literal, record: FilteredRecord): boolean
     const { severityNumber, durationNanos } = record.intrinsics;
     switch (field.name) {
       case 'severity': {
+        if (severityNumber !== undefined && literal.text.toLowerCase() === 'unset') {
+          return severityNumber < 1 || severityNumber > 24;
+        }
         const [low, high] = severityRange(literal);
         return severityNumber !== undefined && severityNumber >= low && severityNumber <= high;
       }

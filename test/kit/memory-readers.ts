@@ -16,7 +16,7 @@ import type {
   TraceReader,
   TraceSummary,
 } from '../../src/stores/contract.ts';
-import type { Filter } from '../../src/stores/filter.ts';
+import { type Filter, fieldName } from '../../src/stores/filter.ts';
 import { evaluateFilter, type FilteredRecord, textOf } from './evaluate-filter.ts';
 import { decodeOtlp, encodeOtlp } from './otlp.ts';
 
@@ -107,15 +107,15 @@ export function memoryReaders(): MemoryReaders {
             within(span.start, search.range) &&
             (search.service === undefined || span.resource['service.name'] === search.service) &&
             (search.operation === undefined || span.name === search.operation) &&
+            (search.minDurationNanos === undefined ||
+              span.filtered.intrinsics.durationNanos! >= search.minDurationNanos) &&
+            (search.maxDurationNanos === undefined ||
+              span.filtered.intrinsics.durationNanos! <= search.maxDurationNanos) &&
             evaluateFilter(search.filter, span.filtered),
         );
-        const traces = [...new Set(matching.map((span) => span.traceId))]
-          .map((traceId) => summary(spans.filter((span) => span.traceId === traceId)))
-          .filter(
-            ({ durationNanos }) =>
-              (search.minDurationNanos === undefined || durationNanos >= search.minDurationNanos) &&
-              (search.maxDurationNanos === undefined || durationNanos <= search.maxDurationNanos),
-          );
+        const traces = [...new Set(matching.map((span) => span.traceId))].map((traceId) =>
+          summary(spans.filter((span) => span.traceId === traceId)),
+        );
         return page(traces, (trace) => [trace.startTimeUnixNano, trace.traceId], 'desc', search);
       },
       async trace(traceId, cancel) {
@@ -358,7 +358,7 @@ function logsOf(body: Uint8Array, receivedUnixNano: bigint): { row: LogRow; filt
     };
     const intrinsics = {
       service: serviceOf(resource),
-      name: undefined,
+      name: log.eventName || undefined,
       kind: undefined,
       status: undefined,
       durationNanos: undefined,
@@ -496,8 +496,8 @@ function namedValues(row: LogRow): (readonly [string, Json])[] {
   return [
     ...(row.severityNumber === 0 ? [] : [['severity', level(row.severityNumber)] as const]),
     ...(serviceOf(row.resource) === undefined ? [] : [['service', serviceOf(row.resource)!] as const]),
-    ...Object.entries(row.attributes),
-    ...Object.entries(row.resource).map(([key, value]) => [`resource.${key}`, value] as const),
+    ...Object.entries(row.attributes).map(([key, value]) => [fieldName({ scope: 'any', key }), value] as const),
+    ...Object.entries(row.resource).map(([key, value]) => [fieldName({ scope: 'resource', key }), value] as const),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { parseDuration, parseField, parseQuery, parseRange, printField } from '../../query/index.ts';
+import { parseDuration, parseQuery, parseRange } from '../../query/index.ts';
+import { fieldName, fieldNamed } from '../../stores/filter.ts';
 import { bounded, boundedOf, json, nanos, pageEnd, unixNano } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import { logPage, logRowOf } from '../log-row.ts';
@@ -129,12 +130,12 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
         },
       },
       async ({ params, query }, reply) => {
-        const field = parseField(params.name);
+        const field = fieldNamed(params.name);
         const page = await queries.logFieldValues(
           { field, range: parseRange(query, clock.nowUnixNano()), filter: parseQuery(query.query), limit: query.limit },
           cancelOf(reply),
         );
-        return { field: printField(field), values: [...page.items], ...boundedOf(page) };
+        return { field: fieldName(field), values: [...page.items], ...boundedOf(page) };
       },
     );
   };

@@ -45,7 +45,7 @@ const duration = (what: string) =>
   z
     .string()
     .optional()
-    .meta({ description: `${what} of the trace, such as \`250ms\`.` });
+    .meta({ description: `${what} of the span that matches, such as \`250ms\`.` });
 
 export function tracesRoutes({ queries, clock, traceJson }: Parts): FastifyPluginAsyncZod {
   return async (app) => {

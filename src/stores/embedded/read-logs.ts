@@ -10,7 +10,7 @@ import type {
   Page,
   TimeRange,
 } from '../contract.ts';
-import { type Field, type Filter, type Intrinsic, intrinsics } from '../filter.ts';
+import { type Filter, fieldName, fieldNamed, type Intrinsic } from '../filter.ts';
 import { decodeCursor, encodeCursor, indexShape, timeShape, uuidShape } from './cursor.ts';
 import { Params, type Session } from './database.ts';
 import { pageRowsMax } from './limits.ts';
@@ -289,7 +289,7 @@ async function readFields(
       for (const [index, { name, type }] of logIntrinsics.entries()) add(name, type, Number(row![index]));
       for (const [index, { key, kind }] of part.promoted.entries()) {
         const type = kind === 'text' ? 'string' : kind === 'bool' ? 'boolean' : 'number';
-        add(key, type, Number(row![logIntrinsics.length + index]));
+        add(fieldName({ scope: 'any', key }), type, Number(row![logIntrinsics.length + index]));
       }
       const overflow = new Params();
       for (const [key, type, count] of await session.rows(
@@ -297,7 +297,7 @@ async function readFields(
          json_each(f.attributes) member GROUP BY ALL`,
         overflow,
       )) {
-        add(String(key), jsonTypes[String(type)] ?? 'mixed', Number(count));
+        add(fieldName({ scope: 'any', key: String(key) }), jsonTypes[String(type)] ?? 'mixed', Number(count));
       }
       const ofResources = new Params();
       for (const [key, type, count] of await session.rows(
@@ -307,7 +307,7 @@ async function readFields(
          json_each(o.resource_attributes) member GROUP BY ALL`,
         ofResources,
       )) {
-        add(`resource.${String(key)}`, jsonTypes[String(type)] ?? 'mixed', Number(count));
+        add(fieldName({ scope: 'resource', key: String(key) }), jsonTypes[String(type)] ?? 'mixed', Number(count));
       }
     });
     const items = [...fields]
@@ -316,14 +316,6 @@ async function readFields(
       .slice(0, search.limit);
     return { items, next: undefined, incomplete, warnings };
   });
-}
-
-/** A field as the query language names it. */
-function fieldNamed(name: string): Field {
-  if ((intrinsics as readonly string[]).includes(name)) return { scope: 'intrinsic', name: name as Intrinsic };
-  if (name.startsWith('resource.')) return { scope: 'resource', key: name.slice('resource.'.length) };
-  if (name.startsWith('log.')) return { scope: 'record', key: name.slice('log.'.length) };
-  return { scope: 'any', key: name };
 }
 
 async function readFieldValues(
