@@ -19,3 +19,7 @@ export const pieceBytesMin = 16 << 10;
 export const doubtfulAttemptsMax = 3;
 /** Batches whose doubtful answers are remembered; the oldest is forgotten, and then begins to count again. */
 export const doubtfulBatchesMax = 64;
+/** Exports that one refused request may cost while its bad records are looked for; what is left then is refused as it is. */
+export const narrowRequestsMax = 64;
+/** Requests that are being narrowed down and had to pause; the oldest is forgotten, and begins again. */
+export const narrowingMax = 16;

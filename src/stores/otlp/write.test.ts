@@ -4,6 +4,7 @@ import net from 'node:net';
 import grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Batch, Frame } from '../../base/index.ts';
+import { jsonToProtobuf } from '../../otlp/index.ts';
 import { endpointUrl, type OtlpStoreOptions, openOtlpStore } from './write.ts';
 
 // Against grpc-js's server: another implementation of the protocol.
@@ -148,6 +149,87 @@ describe('forwarding over gRPC', () => {
     const kinds: string[] = [];
     for (let attempt = 0; attempt < 5; attempt++) kinds.push((await store.write(batch(bytes(1, 1)), never)).kind);
     expect(kinds).toEqual(['retry', 'retry', 'retry', 'split', 'retry']);
+  });
+});
+
+describe('a request that is refused', () => {
+  const logs = (bodies: readonly string[]): Batch => {
+    const logRecords = bodies.map((body) => ({ timeUnixNano: '1', body: { stringValue: body } }));
+    const request = { resourceLogs: [{ scopeLogs: [{ logRecords }] }] };
+    const whole = batch(jsonToProtobuf('logs', Buffer.from(JSON.stringify(request))));
+    const frames = whole.frames.map((frame) => ({ ...frame, records: bodies.length }));
+    return { ...whole, signal: 'logs', frames, records: bodies.length };
+  };
+  const invalid = { code: grpc.status.INVALID_ARGUMENT, details: 'bad record' };
+  const words = (count: number, bad: number) =>
+    Array.from({ length: count }, (_, index) => (index === bad ? 'bad' : `good${index};`));
+
+  it('for one record: that one is refused, by its index, all others arrive once', async () => {
+    let requests = 0;
+    const got: string[] = [];
+    const { endpoint } = await farSide(async (request) => {
+      requests++;
+      const found = request.toString('latin1');
+      if (found.includes('bad')) return invalid;
+      got.push(...(found.match(/good\d+;/g) ?? []));
+      return Buffer.alloc(0);
+    });
+    const result = await open(endpoint).write(logs(words(100, 41)), never);
+    expect(result).toEqual({
+      kind: 'settled',
+      refused: [{ frame: 0, record: 41, count: 1, reason: 'INVALID_ARGUMENT: bad record' }],
+    });
+    expect(got).toEqual(words(100, 41).filter((word) => word !== 'bad'));
+    expect(requests).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(100)) + 1);
+  });
+
+  it('as too large: arrives in pieces', async () => {
+    let got = 0;
+    const { endpoint } = await farSide(async (request) => {
+      got += request.toString('latin1').match(/big/g)?.length ?? 0;
+      return Buffer.alloc(0);
+    });
+    const result = await open(endpoint).write(
+      logs(Array.from({ length: 10 }, () => `big${'x'.repeat(1_000_000)}`)),
+      never,
+    );
+    expect(result).toEqual({ kind: 'settled', refused: [] });
+    expect(got).toBe(10);
+  });
+
+  it('whatever is in it: the search ends, and every record is refused', async () => {
+    let requests = 0;
+    const { endpoint } = await farSide(async () => {
+      requests++;
+      return invalid;
+    });
+    const result = await open(endpoint).write(logs(words(1000, -1)), never);
+    const records = result.kind === 'settled' ? result.refused.map((refusal) => refusal.record) : [];
+    expect([...records].sort((a = 0, b = 0) => a - b)).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+    expect(requests).toBeLessThan(100);
+  });
+
+  it('after a pause it goes on where it was', async () => {
+    const got: string[] = [];
+    let requests = 0;
+    const { endpoint } = await farSide(async (request) => {
+      const found = request.toString('latin1');
+      if (++requests === 4) return { code: grpc.status.UNAVAILABLE, details: 'later' };
+      if (found.includes('bad')) return invalid;
+      got.push(...(found.match(/good\d+;/g) ?? []));
+      return Buffer.alloc(0);
+    });
+    const store = open(endpoint);
+    expect(await store.write(logs(words(8, 7)), never)).toMatchObject({ kind: 'retry', pending: 'all' });
+    expect(await store.write(logs(words(8, 7)), never)).toMatchObject({ kind: 'settled', refused: [{ record: 7 }] });
+    expect(got).toEqual(words(7, -1));
+  });
+
+  it('is split by the caller while there are others with it', async () => {
+    const { endpoint } = await farSide(async () => invalid);
+    const one = logs(['bad']);
+    const two = { ...one, frames: [...one.frames, ...one.frames], records: 2, sizeBytes: one.sizeBytes * 2 };
+    expect(await open(endpoint).write(two, never)).toMatchObject({ kind: 'split' });
   });
 });
 
