@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, readlink, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -40,10 +40,9 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
     );
   }
   try {
-    // A link is made by one process only, whoever else tries.
-    while (!(await linked(aside, path))) await takeFromTheDead(path, aside, dir);
+    await take(path, aside, dir);
   } finally {
-    await unlink(aside);
+    await unlink(aside).catch(() => undefined); // where it became the lock, it is gone
   }
   const beat = setInterval(() => {
     const now = new Date();
@@ -79,6 +78,45 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/**
+ * A link is made by one process only, whoever else tries. The lock of a dead owner is replaced by the one that links a
+ * marker which is named after that very lock: nobody else replaces it, so it is still the dead one's when that happens.
+ */
+async function take(path: string, aside: string, dir: string): Promise<void> {
+  while (!(await linked(aside, path))) {
+    const text = await contents(path);
+    if (text === undefined) continue;
+    const owner = parse(text);
+    if (owner ? await isAlive(owner, path, aside) : await isBeating(path, aside)) {
+      throw new Fault(
+        'unavailable',
+        `the data folder ${dir} is in use by another process${owner ? ` (pid ${owner.pid})` : ''}: ` +
+          'stop that one first, or set WATCHINGCAT_DATA_DIR to another folder',
+      );
+    }
+    const marker = `${path}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+    if (await linked(aside, marker)) {
+      try {
+        if ((await contents(path)) === text) {
+          await rename(aside, path);
+          return;
+        }
+      } finally {
+        await unlink(marker);
+      }
+    } else {
+      await waitForOther(marker, aside);
+    }
+  }
+}
+
+/** Somebody else is replacing the dead lock. One that died doing so is cleared away. */
+async function waitForOther(marker: string, aside: string): Promise<void> {
+  await wait(10);
+  const other = parse((await contents(marker)) ?? '');
+  if (other && !(await isAlive(other, marker, aside))) await unlink(marker).catch(() => undefined);
+}
+
 async function linked(aside: string, path: string): Promise<boolean> {
   try {
     await link(aside, path);
@@ -87,33 +125,6 @@ async function linked(aside: string, path: string): Promise<boolean> {
     if (hasCode(error, 'EEXIST')) return false;
     throw error;
   }
-}
-
-/** Removes the lock of a process that is gone. @throws Fault where it is not. */
-async function takeFromTheDead(path: string, aside: string, dir: string): Promise<void> {
-  const text = await contents(path);
-  if (text === undefined) return;
-  const owner = parse(text);
-  const alive = owner ? await isAlive(owner, path, aside) : await isBeating(path, aside);
-  if (!alive) {
-    const dead = `${aside}.dead`;
-    try {
-      await rename(path, dead);
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return;
-      throw error;
-    }
-    const taken = await contents(dead);
-    // Between the look and the rename another process may have done the same and locked: give it back.
-    if (taken !== text) await linked(dead, path);
-    await unlink(dead);
-    return;
-  }
-  throw new Fault(
-    'unavailable',
-    `the data folder ${dir} is in use by another process${owner ? ` (pid ${owner.pid})` : ''}: ` +
-      'stop that one first, or set WATCHINGCAT_DATA_DIR to another folder',
-  );
 }
 
 async function isAlive(owner: Owner, path: string, aside: string): Promise<boolean> {
