@@ -101,6 +101,7 @@ export class Call {
   /** To what is not gRPC, in HTTP's own words. Source: gRPC over HTTP2, "Content-Type". */
   #refuse(status: number, headers: Record<string, string>): false {
     this.#end('unsupportedType');
+    if (this.#stream.destroyed) return false;
     this.#stream.respond({ ':status': status, ...headers }, { endStream: true });
     if (!this.#stream.readableEnded) this.#stream.close(http2.NGHTTP2_NO_ERROR);
     return false;

@@ -309,6 +309,7 @@ export class Connection {
 
   sweep(nowMs: number): void {
     const { limits } = this.listener;
+    if (this.session.destroyed) return;
     this.#controlFrames = 0;
     if (!this.#greeted) {
       if (nowMs - this.#openedMs >= limits.headerTimeoutMs) this.#fail('no HTTP/2 preface in time');

@@ -1,8 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { compressSync } from 'snappy';
 import { afterEach, describe, expect, it } from 'vitest';
+import { snappyFramed } from '../../test/kit/receivers.ts';
 import { Fault } from '../base/index.ts';
 import { UnpackPool } from './pool.ts';
 import { isQuick, type Packed } from './unpack.ts';
@@ -56,6 +58,20 @@ it('leaves the buffers of others alone when it hands a body to a thread', async 
   const plain = await pool.unpack(packed({ body: shared.subarray(6, 6 + compressed.length) }));
   expect(plain.length).toBe(2_000_000);
   expect(shared.subarray(0, 6).toString()).toBe('before');
+});
+
+it.each([
+  ['gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['zstd', zstdCompressSync],
+  ['snappy', compressSync],
+  ['snappy', snappyFramed],
+] as const)('unpacks %s on a thread', async (encoding, compress) => {
+  pool = new UnpackPool();
+  const plain = Buffer.alloc(1_000_000, 'resource spans ');
+  const body = Buffer.from(compress(plain));
+  expect(Buffer.compare(await pool.unpack(packed({ encoding, body })), plain)).toBe(0);
+  expect(pool.threads).toBe(1);
 });
 
 it('B9 decompresses 65 KB to 64 MiB, and bombs beyond, while this thread does other things', async () => {

@@ -27,13 +27,16 @@ function unsnapBlock(block: Uint8Array, bytesMax: number): Uint8Array {
   if (declared > block.length * 32) throw malformed('declares more than it can hold');
   let plain: string | Buffer;
   try {
-    plain = uncompressSync(block, { asBuffer: true });
+    plain = uncompressSync(block, uncompressOptions);
   } catch (thrown) {
     throw new Fault('malformed', 'body is not valid snappy', { cause: thrown });
   }
   if (typeof plain === 'string' || plain.length !== declared) throw malformed('has another size than declared');
   return plain;
 }
+
+// Copied into a buffer that V8 owns: one that the library owns cannot be handed from thread to thread.
+const uncompressOptions = { asBuffer: true, copyOutputData: true };
 
 /** The varint that a block begins with; undefined when it is longer than 32 bits or cut short. */
 function blockSize(block: Uint8Array): number | undefined {
