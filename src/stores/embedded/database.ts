@@ -5,6 +5,7 @@ import {
   BOOLEAN,
   DOUBLE,
   type DuckDBConnection,
+  type DuckDBDataChunk,
   DuckDBInstance,
   type DuckDBType,
   type DuckDBValue,
@@ -101,7 +102,27 @@ export class Session {
    * Runs one statement and gives all its rows.
    * @throws Fault `tooSlow` when the session's time is over; the cancel signal's reason when it was cancelled.
    */
-  async rows(sql: string, params: Params): Promise<readonly Row[]> {
+  rows(sql: string, params: Params): Promise<readonly Row[]> {
+    return this.#run(async () => {
+      const result = await this.#connection.run(sql, params.values, params.types);
+      return await result.getRows();
+    });
+  }
+
+  /** Runs one statement and visits its result chunk by chunk, as columns, without a value object for each. */
+  chunks(sql: string, params: Params, visit: (columns: Columns, rows: number) => Promise<void>): Promise<void> {
+    return this.#run(async () => {
+      const result = await this.#connection.stream(sql, params.values, params.types);
+      for (;;) {
+        const chunk = await result.fetchChunk();
+        if (chunk === null || chunk.rowCount === 0) return;
+        await visit(new Columns(chunk), chunk.rowCount);
+        this.#cancel.throwIfAborted();
+      }
+    });
+  }
+
+  async #run<T>(statement: () => Promise<T>): Promise<T> {
     this.#cancel.throwIfAborted();
     const left = this.#deadline - performance.now();
     if (left <= 0) throw tooSlow();
@@ -118,8 +139,7 @@ export class Session {
     }, left);
     this.#cancel.addEventListener('abort', interrupt, { once: true });
     try {
-      const result = await this.#connection.run(sql, params.values, params.types);
-      return await result.getRows();
+      return await statement();
     } catch (error) {
       if (this.#cancel.aborted) throw this.#cancel.reason;
       if (over) throw tooSlow();
@@ -129,6 +149,30 @@ export class Session {
       clearInterval(stop);
       this.#cancel.removeEventListener('abort', interrupt);
     }
+  }
+}
+
+/** One chunk of a result. */
+export class Columns {
+  readonly #chunk: DuckDBDataChunk;
+
+  constructor(chunk: DuckDBDataChunk) {
+    this.#chunk = chunk;
+  }
+
+  /** 64-bit values as they lie in memory, whether they are numbers or doubles' bits. */
+  u64(column: number): BigUint64Array {
+    const { items } = this.#chunk.getColumnVector(column) as unknown as { items: BigUint64Array | Float64Array };
+    return new BigUint64Array(items.buffer, items.byteOffset, items.length);
+  }
+
+  isNull(column: number, row: number): boolean {
+    return this.#chunk.getColumnVector(column).getItem(row) === null;
+  }
+
+  blob(column: number, row: number): Uint8Array | undefined {
+    const value = this.#chunk.getColumnVector(column).getItem(row) as { bytes: Uint8Array } | null;
+    return value?.bytes;
   }
 }
 

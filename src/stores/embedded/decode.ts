@@ -1,11 +1,11 @@
 import type { Frame } from '../../base/index.ts';
-import { Reader, readFixed32, wireBytes } from '../../otlp/index.ts';
+import { Reader, wireBytes } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
 import { AttributeWriter, writeAny } from './attributes.ts';
 import type { Column, RowBuffer } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { futureMaxMs } from './limits.ts';
-import type { Origin, Origins } from './origins.ts';
+import type { Origins } from './origins.ts';
 
 // Export requests into rows: no object for a span or a log record. Source: OTLP 1.11.0, trace.proto, logs.proto.
 
@@ -28,10 +28,10 @@ export interface Decoder {
 }
 
 /** Walks resources and scopes, and hands each record to `record`. */
-function eachRecord(
+export function eachRecord<O>(
   body: Uint8Array,
-  origins: Origins,
-  record: (origin: Origin, start: number, end: number) => void,
+  origins: { find(resource: Uint8Array, scope: Uint8Array, resourceSchemaUrl: string, scopeSchemaUrl: string): O },
+  record: (origin: O, start: number, end: number) => void,
 ): void {
   const request = new Reader(body);
   while (request.next()) {
@@ -78,7 +78,7 @@ export function hourOf(timeNanos: number, receivedMs: number, retentionMs: numbe
   return Math.floor(timeNanos / nanosPerHour);
 }
 
-function received(frame: Frame): { ms: number; low: number; high: number } {
+export function received(frame: Frame): { ms: number; low: number; high: number } {
   const nanos = BigInt.asUintN(64, frame.receivedUnixNano);
   return { ms: Number(nanos / 1_000_000n), low: Number(nanos & 0xffffffffn), high: Number(nanos >> 32n) };
 }
@@ -397,9 +397,4 @@ function setBody(
   const at = buffer.used;
   writeAny(buffer, bytes, start, end, 0);
   buffer.setBlob(column, row, at, buffer.used);
-}
-
-/** Eight bytes at `at`, little endian, as a number; exact below 2^53. */
-export function fixed64Number(bytes: Uint8Array, at: number): number {
-  return readFixed32(bytes, at + 4) * 4294967296 + readFixed32(bytes, at);
 }

@@ -4,8 +4,9 @@ import { type Batch, type Clock, type Signal, systemClock } from '../../base/ind
 import type { BatchLimits, Destination, Keeper, Readers, WriteResult } from '../contract.ts';
 import { openDuckdb, Queries } from './database.ts';
 import { type FileOps, realFiles } from './files.ts';
-import { logKind, traceKind } from './kinds.ts';
+import { logKind, metricKind, traceKind } from './kinds.ts';
 import { logReader } from './read-logs.ts';
+import { metricReader } from './read-metrics.ts';
 import { traceReader } from './read-traces.ts';
 import { Shelf, type ShelfStats } from './shelf.ts';
 
@@ -58,7 +59,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const instance = await openDuckdb(folder);
   const queries = new Queries(instance);
   const shelves = new Map<Signal, Shelf>();
-  for (const kind of [traceKind, logKind]) {
+  for (const kind of [traceKind, metricKind, logKind]) {
     const { signal } = kind;
     if (!options.signals.has(signal)) continue;
     const shelf = await Shelf.open(
@@ -90,7 +91,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const traces = reader('traces', traceReader);
   const logs = reader('logs', logReader);
-  const readers: Readers = { ...(traces && { traces }), ...(logs && { logs }) };
+  const metrics = reader('metrics', metricReader);
+  const readers: Readers = { ...(traces && { traces }), ...(logs && { logs }), ...(metrics && { metrics }) };
 
   let closing: Promise<void> | undefined;
   const close = async () => {

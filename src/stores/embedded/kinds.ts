@@ -1,7 +1,8 @@
 import { logDecoder, traceDecoder } from './decode.ts';
+import { metricDecoder } from './decode-metrics.ts';
 import { promotedColumn } from './keys.ts';
 import { Origins } from './origins.ts';
-import { logColumns, originColumns, spanColumns } from './schema.ts';
+import { logColumns, originColumns, pointColumns, seriesColumns, spanColumns } from './schema.ts';
 import type { ShelfKind } from './shelf.ts';
 
 // What is particular to each signal: its columns, its decoder, its roll-up.
@@ -57,4 +58,21 @@ export const logKind: ShelfKind = {
     const decoder = logDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
     return { ...decoder, resourceKeys: () => origins.resourceKeys() };
   },
+};
+
+/** Per minute and service. */
+export const metricKind: ShelfKind = {
+  signal: 'metrics',
+  columns: pointColumns,
+  dictionaryColumns: seriesColumns,
+  traceIds: false,
+  order: 'series, time_unix_nano',
+  rollup: (facts, dictionary) =>
+    `SELECT s.service, s.namespace, s.environment, ${minute},
+      CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
+    FROM ${facts} f JOIN ${dictionary} s ON f.series = s.id GROUP BY ALL`,
+  mergeRollups: (rollups) =>
+    `SELECT service, namespace, environment, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
+    FROM ${rollups} GROUP BY ALL`,
+  decoder: ({ buffer, dictionary, retentionMs }) => metricDecoder({ buffer, series: dictionary, retentionMs }),
 };

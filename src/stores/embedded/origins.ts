@@ -86,12 +86,12 @@ export class Origins {
   }
 }
 
-function latin1(bytes: Uint8Array): string {
+export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 /** What says who a resource is. Sources: OpenTelemetry semantic conventions "Service", "Deployment"; contract, section 5. */
-function identity(resource: Uint8Array): {
+export function identity(resource: Uint8Array): {
   service: string;
   namespace: string;
   environment: string;

@@ -53,6 +53,36 @@ export const originColumns: readonly ColumnSpec[] = [
   { name: 'scope', type: 'blob' },
 ];
 
+/**
+ * A data point. `value`: of a gauge or a sum. `record`: the point as it was sent, for histograms and summaries, and for
+ * others that have exemplars.
+ */
+export const pointColumns: readonly ColumnSpec[] = [
+  { name: 'hour', type: 'i32' },
+  { name: 'series', type: 'u64' },
+  { name: 'time_unix_nano', type: 'u64' },
+  { name: 'start_time_unix_nano', type: 'u64' },
+  { name: 'value', type: 'f64' },
+  { name: 'record', type: 'blob' },
+];
+
+/** A metric with its resource and the attributes of its points. `name` and `labels` as Prometheus has them. */
+export const seriesColumns: readonly ColumnSpec[] = [
+  { name: 'id', type: 'u64' },
+  { name: 'name', type: 'text' },
+  { name: 'type', type: 'text' },
+  { name: 'unit', type: 'text' },
+  { name: 'description', type: 'text' },
+  { name: 'labels', type: 'text' },
+  { name: 'otlp_name', type: 'text' },
+  { name: 'temporality', type: 'i32' },
+  { name: 'service', type: 'text' },
+  { name: 'namespace', type: 'text' },
+  { name: 'environment', type: 'text' },
+  { name: 'resource', type: 'blob' },
+  { name: 'scope', type: 'blob' },
+];
+
 export function promotedSpecs(promoted: readonly Promoted[]): ColumnSpec[] {
   return promoted.map(({ key, kind }) => ({
     name: promotedColumn(key),
