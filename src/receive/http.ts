@@ -62,7 +62,8 @@ export class HttpListener implements Listener {
   #connectionsFailedTotal = 0;
   #stopping = false;
   #closing: Promise<void> | undefined;
-  #onQuiet: (() => void) | undefined;
+  /** Called when a request or a connection has ended, while we stop. */
+  #onChange: (() => void) | undefined;
   port = 0;
   address = '';
 
@@ -96,6 +97,7 @@ export class HttpListener implements Listener {
       this.#connectionsTotal += 1;
       socket.on('close', () => {
         this.#connections -= 1;
+        this.#onChange?.();
       });
       if (!tls) this.#openAccount(socket);
     });
@@ -160,15 +162,10 @@ export class HttpListener implements Listener {
 
   async #close(graceMs: number): Promise<void> {
     this.stopAccepting();
-    if (this.#requests.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, graceMs);
-        this.#onQuiet = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    const deadline = performance.now() + graceMs;
+    // A request may be on its way on a connection that looks idle: its answer will say that the connection closes.
+    await this.#until(() => this.#connections === 0, Math.min(graceMs, drainMs));
+    await this.#until(() => this.#requests.size === 0, deadline - performance.now());
     const fault = new Fault('unavailable', 'stopping', { retryAfterMs: 1_000 });
     for (const request of this.#requests) request.fail(fault);
     this.#server.close();
@@ -177,7 +174,22 @@ export class HttpListener implements Listener {
   }
 
   requestEnded(request: Request): void {
-    if (this.#requests.delete(request) && this.#requests.size === 0) this.#onQuiet?.();
+    this.#requests.delete(request);
+    this.#onChange?.();
+  }
+
+  /** Resolves when the condition holds, or after the time. */
+  async #until(holds: () => boolean, withinMs: number): Promise<void> {
+    if (holds() || withinMs <= 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      this.#onChange = () => {
+        if (!holds()) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#onChange = undefined;
   }
 
   #openAccount(socket: Socket): void {
@@ -248,6 +260,8 @@ const rawAnswers: Readonly<Record<string, RawAnswer>> = {
 const keepAliveMs = 120_000;
 /** How long what a refused client still sends is read and thrown away, so that it gets to read the answer. */
 const lingerMs = 2_000;
+/** How long idle connections are left open for what is on its way. */
+const drainMs = 1_000;
 /** For the last answers to leave. */
 const lastWordsMs = 100;
 
