@@ -3,7 +3,16 @@ import { type Clock, entryPath, Fault, type Signal, systemClock } from '../base/
 import type { DeadLetterSink, DeliveryObserver, DeliveryStats } from '../deliver/index.ts';
 import type { LogReader, MetricReader, Readers, TraceReader } from '../stores/contract.ts';
 import type { NewDeadLetter, OwnedLog } from '../wal/index.ts';
-import { durableEveryMs, healthyMs, restartBaseMs, restartMaxMs, startWaitMs, stderrCharsMax } from './limits.ts';
+import {
+  durableEveryMs,
+  healthyMs,
+  restartBaseMs,
+  restartMaxMs,
+  silentCheckMs,
+  silentChecksMax,
+  startWaitMs,
+  stderrCharsMax,
+} from './limits.ts';
 import {
   deadLetterMethod,
   type HostedStoreOptions,
@@ -20,7 +29,7 @@ import { type Method, RpcClient, type RpcMessage, RpcServer, remoteObject } from
 // and passes queries on.
 
 /** The part of pino's logger that is used here. */
-export interface ChildLogger {
+interface ChildLogger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -55,7 +64,7 @@ export interface EmbeddedChild extends AsyncDisposable {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export const embeddedName = 'embedded';
+const embeddedName = 'embedded';
 
 type State =
   | { readonly kind: 'running'; readonly child: ChildProcess; ready: boolean; readonly startedMs: number }
@@ -90,6 +99,9 @@ class Supervisor implements EmbeddedChild {
   readonly #firstStart = Promise.withResolvers<void>();
   readonly #told = new Map<Signal, number>();
   #telling: NodeJS.Timeout | undefined;
+  readonly #watching: NodeJS.Timeout;
+  /** Since the last message. */
+  #silentChecks = 0;
   #state: State;
   #restarts = 0;
   #stats: DeliveryStats = {};
@@ -117,6 +129,7 @@ class Supervisor implements EmbeddedChild {
     };
     for (const { log } of options.logs) log.onDurable(() => this.#tellSoon());
     this.#state = this.#spawn();
+    this.#watching = setInterval(() => this.#watch(), silentCheckMs).unref();
     const patience = setTimeout(() => this.#firstStart.resolve(), startWaitMs);
     this.started = this.#firstStart.promise.finally(() => clearTimeout(patience));
   }
@@ -171,6 +184,7 @@ class Supervisor implements EmbeddedChild {
   async #stop(deadlineMs: number): Promise<void> {
     const state = this.#state;
     clearTimeout(this.#telling);
+    clearInterval(this.#watching);
     if (state.kind === 'waiting') clearTimeout(state.timer);
     if (state.kind !== 'running') {
       this.#state = { kind: 'stopped' };
@@ -194,7 +208,7 @@ class Supervisor implements EmbeddedChild {
     const { logs, store, heapMiB = 256 } = this.#options;
     const child = fork(entryPath(import.meta.url, './host.ts'), {
       serialization: 'advanced',
-      execArgv: [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=8'],
+      execArgv: [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=16'],
       // No secret of the parent's is there to be found in the child.
       env: pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -224,6 +238,7 @@ class Supervisor implements EmbeddedChild {
   #receive(child: ChildProcess, message: ToParent): void {
     if (this.#state.kind !== 'running' || this.#state.child !== child) return;
     const { observer, logger, logs } = this.#options;
+    this.#silentChecks = 0;
     switch (message.kind) {
       case 'ready':
         this.#state.ready = true;
@@ -292,6 +307,17 @@ class Supervisor implements EmbeddedChild {
       this.#state = this.#spawn();
     }, delayMs);
     this.#state = { kind: 'waiting', timer };
+  }
+
+  /**
+   * A child that hangs is ended: `exit` starts another. While it opens its store it may take its time. Checks are counted,
+   * not time: after a pause of this process there is one, not many.
+   */
+  #watch(): void {
+    if (this.#state.kind !== 'running' || !this.#state.ready || ++this.#silentChecks < silentChecksMax) return;
+    this.#options.logger.error({}, 'the process of the embedded store does not answer any more and is ended');
+    this.#silentChecks = 0;
+    this.#state.child.kill('SIGKILL');
   }
 
   /** Tells what is durable: at once after a pause, then every `durableEveryMs` while it grows. */

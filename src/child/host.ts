@@ -3,7 +3,7 @@ import { Fault, type Signal } from '../base/index.ts';
 import { type Delivery, type DeliverySource, type DurableFeed, startDelivery } from '../deliver/index.ts';
 import { type EmbeddedStore, openEmbeddedStore } from '../stores/embedded/index.ts';
 import { lockFolder, openLogReader } from '../wal/index.ts';
-import { reportEveryMs, takeOverMs } from './limits.ts';
+import { aliveEveryMs, reportEveryMs, takeOverMs } from './limits.ts';
 import {
   deadLetterMethod,
   type HostedLog,
@@ -128,13 +128,16 @@ async function sourceOf({ signal, dir, durableSeq, settledSeq }: HostedLog): Pro
 }
 
 let wasPending = true;
+let reportedMs = 0;
 
-/** While there is something to tell, or something waits and so its age grows. */
+/** While there is something to tell, or something waits and so its age grows; else now and then, as a sign of life. */
 function sendReport(): void {
   if (delivery === undefined || store === undefined) return;
   const stats = delivery.stats();
   const pending = Object.values(stats).some((each) => each.pendingFrames > 0 || each.failures > 0);
-  if (report.empty && !pending && !wasPending) return;
+  const nowMs = performance.now();
+  if (report.empty && !pending && !wasPending && nowMs - reportedMs < aliveEveryMs) return;
+  reportedMs = nowMs;
   wasPending = pending;
   send({ kind: 'report', ...report.take(stats, store.stats()) });
 }

@@ -1,8 +1,1 @@
-export {
-  type ChildLogger,
-  type EmbeddedChild,
-  type EmbeddedChildOptions,
-  embeddedName,
-  startEmbeddedChild,
-} from './client.ts';
-export type { HostedStoreOptions, StoreStats } from './protocol.ts';
+export { type EmbeddedChild, startEmbeddedChild } from './client.ts';

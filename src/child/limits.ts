@@ -14,3 +14,8 @@ export const startWaitMs = 5_000;
 export const stderrCharsMax = 4_096;
 /** How long a child waits for the one before it, which lost its parent, to let go of the store's folder. */
 export const takeOverMs = 5_000;
+/** A child that is well is heard of at least so often. */
+export const aliveEveryMs = 5_000;
+/** One that was not heard of in so many checks in a row hangs, and is ended and started again: after a minute. */
+export const silentCheckMs = 10_000;
+export const silentChecksMax = 6;

@@ -18,7 +18,7 @@ export interface DestinationState {
   readonly loops: { readonly [signal in Signal]?: LoopState };
 }
 
-export interface DestinationReport {
+interface DestinationReport {
   readonly status: Status;
   readonly lagSeconds: number;
   readonly pendingBytes: number;

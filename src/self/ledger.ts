@@ -1,7 +1,7 @@
 import { type Clock, type Signal, signals } from '../base/index.ts';
 import { chunksMax, dropGroupsMax, framesPerChunk, servicesMax } from './limits.ts';
 
-export interface Count {
+interface Count {
   readonly count: number;
   /** undefined: never. */
   readonly lastSeenUnixNano: bigint | undefined;

@@ -1,3 +1,1 @@
-export type { ClientTls } from './client.ts';
-export type { Compression } from './encode.ts';
-export { type OtlpStoreOptions, openOtlpStore } from './write.ts';
+export { openOtlpStore } from './write.ts';
