@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeOtlp } from '../../test/kit/otlp.ts';
 import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
@@ -451,6 +452,8 @@ describe('errors', () => {
     { path: '/api/v1/logs/histogram?interval=1ns', status: 400, parameter: 'interval' },
     { path: '/api/v1/traces/xyz', status: 400, parameter: 'traceId' },
     { path: `/api/v1/traces/${'0'.repeat(32)}`, status: 404, parameter: 'traceId' },
+    { path: '/metrics?x=1', status: 400, parameter: 'x' },
+    { path: '/?x=1', status: 400, parameter: 'x' },
     { path: '/health?verbose=1', status: 400, parameter: 'verbose' },
     { path: '/api/v1/nothing', status: 404, parameter: undefined },
     // B33: no path leads out of the routes.
@@ -492,12 +495,16 @@ describe('errors', () => {
 
   it('keeps what it did not expect to itself', async () => {
     const readers = shop();
+    const logged: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => logged.push(line) });
     const broken = await api({
+      logger,
       readers: { ...readers, logs: { ...readers.logs, search: () => Promise.reject(new Error('secret at /var/lib')) } },
     });
     const reply = await broken.inject('/api/v1/logs');
     expect([reply.statusCode, reply.json().detail]).toEqual([500, 'internal error']);
     expect(reply.body).not.toContain('secret');
+    expect(logged).toEqual([expect.stringContaining('secret')]);
     await broken.close();
   });
 
@@ -577,7 +584,9 @@ describe('safety', () => {
         },
       },
     };
-    const server = await api({ readers: hang });
+    const logged: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => logged.push(line) });
+    const server = await api({ readers: hang, logger });
     const url = await server.listen({ port: 0, host: '127.0.0.1' });
     const client = new AbortController();
     const answer = fetch(`${url}/api/v1/logs`, { signal: client.signal }).catch(() => 'gone');
@@ -588,6 +597,7 @@ describe('safety', () => {
     await stopped;
     expect(await answer).toBe('gone');
     await server.close();
+    expect(logged).toEqual([]);
   });
 
   it('refuses a header that is too large, in the same shape', async () => {

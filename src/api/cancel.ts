@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { Fault } from '../base/index.ts';
 
 /**
  * Fires when the client goes away before it has its answer.
@@ -7,7 +8,8 @@ import type { FastifyReply } from 'fastify';
 export function cancelOf(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new Error('the client went away'));
+    // A Fault, so that it is not logged as a bug of ours; nobody is there to read its status.
+    if (!reply.raw.writableFinished) controller.abort(new Fault('unavailable', 'the client went away'));
   });
   return controller.signal;
 }

@@ -41,6 +41,6 @@ export const logPage = z.object({ logs: z.array(log), nextCursor, ...bounded }).
   },
 });
 
-export function logRowOf({ timeUnixNano, observedTimeUnixNano, ...row }: LogRow): z.infer<typeof log> {
-  return { ...row, timeUnixNano: String(timeUnixNano), observedTimeUnixNano: String(observedTimeUnixNano) };
+export function logRowOf({ id, timeUnixNano, observedTimeUnixNano, ...row }: LogRow): z.infer<typeof log> {
+  return { id, timeUnixNano: String(timeUnixNano), observedTimeUnixNano: String(observedTimeUnixNano), ...row };
 }

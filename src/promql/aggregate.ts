@@ -1,7 +1,6 @@
 import { Fault } from '../base/index.ts';
 import type { Aggregation, Aggregator } from './ast.ts';
-import type { Labels, Matrix, Points } from './matrix.ts';
-import { noPoints } from './matrix.ts';
+import { type Labels, labelsKey, type Matrix, noPoints, type Points } from './matrix.ts';
 
 /** Folds the series of each group into one, step by step. A step without a sample in any of them stays empty. */
 export async function aggregate(
@@ -12,7 +11,7 @@ export async function aggregate(
   const groups = new Map<string, { readonly labels: Labels; readonly members: Points[] }>();
   for (const { labels: from, points } of matrix) {
     const kept = groupLabels(from, grouping, labels);
-    const key = JSON.stringify(Object.entries(kept));
+    const key = labelsKey(kept);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { labels: kept, members: [points] });
     else group.members.push(points);
@@ -33,12 +32,12 @@ export async function aggregate(
   return folded;
 }
 
-/** `by` keeps the named labels that are there; `without` drops them, and the metric's name. Sorted, so that equal sets are equal. */
+/** `by` keeps the named labels that are there; `without` drops them, and the metric's name. */
 function groupLabels(from: Labels, grouping: 'by' | 'without', labels: readonly string[]): Labels {
   const kept = Object.entries(from).filter(([name]) =>
     grouping === 'by' ? labels.includes(name) : !labels.includes(name) && name !== '__name__',
   );
-  return Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return Object.fromEntries(kept);
 }
 
 function fold(op: Aggregator, members: readonly Points[], step: number): number | undefined {
@@ -103,7 +102,7 @@ function max(members: readonly Points[], step: number): number | undefined {
 export function refuseDoubles(matrix: Matrix): Matrix {
   const seen = new Set<string>();
   for (const { labels } of matrix) {
-    const key = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const key = labelsKey(labels);
     if (seen.has(key)) {
       throw new Fault('unprocessable', 'two series have the same labels once the name of the metric is dropped', {
         parameter: 'query',

@@ -2,7 +2,7 @@ import { Fault } from '../base/index.ts';
 import { aggregate, refuseDoubles } from './aggregate.ts';
 import type { Expression, MatrixSelector, Rate, VectorExpression, VectorSelector } from './ast.ts';
 import { answerPointsMax, lookbackMs, pointsMax } from './limits.ts';
-import { type Matrix, noPoints } from './matrix.ts';
+import { labelsKey, type Matrix, noPoints } from './matrix.ts';
 import { rate, resets } from './rate.ts';
 import { type Series, type SeriesReader, staleAt, withoutStale } from './series.ts';
 
@@ -146,10 +146,7 @@ async function rangeVector(
 ): Promise<readonly Series[]> {
   const steps = { startMs: timeMs, endMs: timeMs, stepMs: 1 };
   const found = await select(matchers, steps, rangeMs, surroundings);
-  return found
-    .map(withoutStale)
-    .filter(({ values }) => values.length > 0)
-    .sort(byLabels);
+  return sortedByLabels(found.map(withoutStale).filter(({ values }) => values.length > 0));
 }
 
 /** Windows are open at their left: nothing at exactly start - window is asked for. */
@@ -178,11 +175,11 @@ async function answer(matrix: Matrix, steps: Steps, { breathe }: Surroundings): 
     }
     series.push({ labels, timestampsMs: timestampsMs.subarray(0, count), values: values.subarray(0, count) });
   }
-  return series.sort(byLabels);
+  return sortedByLabels(series);
 }
 
-function byLabels(a: Series, b: Series): number {
-  const left = JSON.stringify(Object.entries(a.labels).sort());
-  const right = JSON.stringify(Object.entries(b.labels).sort());
-  return left < right ? -1 : left > right ? 1 : 0;
+/** Keys are made once: labels are many, and comparisons more. */
+function sortedByLabels(series: readonly Series[]): readonly Series[] {
+  const keyed = series.map((each) => ({ each, key: labelsKey(each.labels) }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ each }) => each);
 }

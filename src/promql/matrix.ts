@@ -12,3 +12,8 @@ export type Matrix = readonly { readonly labels: Labels; readonly points: Points
 export function noPoints(steps: number): Points {
   return { values: new Float64Array(steps), present: new Uint8Array(steps) };
 }
+
+/** The same for equal sets of labels, in whichever order they come. */
+export function labelsKey(labels: Labels): string {
+  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

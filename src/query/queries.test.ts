@@ -180,6 +180,7 @@ it('merges services by name, namespace and environment, in a fixed order', () =>
     { ...row, name: 'b', signal: 'traces', lastSeenUnixNano: 7n, durationNanos },
     { ...row, name: 'b', namespace: 'x', signal: 'metrics', lastSeenUnixNano: 1n },
     { ...row, name: 'B', signal: 'metrics', lastSeenUnixNano: 1n },
+    { ...row, name: '', signal: 'metrics', lastSeenUnixNano: 1n },
   ]);
   expect(merged.map(({ name, namespace, signals }) => `${name}/${namespace} ${signals.join()}`)).toEqual([
     'B/ metrics',

@@ -34,9 +34,10 @@ export async function services(readers: Readers, range: TimeRange, cancel: Abort
   return { items: mergeServices(summaries), next: undefined, incomplete: warnings.length > 0, warnings };
 }
 
-/** One row a service from one row a service and signal. */
+/** One row a service from one row a service and signal. What names no service (metrics of nodes, say) is none. */
 export function mergeServices(summaries: readonly ServiceSummary[]): readonly Service[] {
-  const groups = Map.groupBy(summaries, ({ name, namespace, environment }) =>
+  const named = summaries.filter(({ name }) => name !== '');
+  const groups = Map.groupBy(named, ({ name, namespace, environment }) =>
     JSON.stringify([name, namespace, environment]),
   );
   return [...groups.values()].map(merge).sort(byName);

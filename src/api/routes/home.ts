@@ -12,6 +12,7 @@ export function homeRoutes({ version }: Parts): FastifyPluginAsyncZod {
         schema: {
           tags: ['process'],
           summary: 'What is here, as text',
+          querystring: z.strictObject({}),
           response: {
             200: {
               description: 'Addresses and lines to paste',

@@ -12,6 +12,7 @@ export function ownMetricsRoutes({ metricsText }: Parts): FastifyPluginAsyncZod 
         schema: {
           tags: ['process'],
           summary: "This process's own metrics, in Prometheus' exposition format",
+          querystring: z.strictObject({}),
           response: {
             200: {
               description: 'Metrics named `watchingcat_…`',

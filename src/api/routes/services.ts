@@ -76,11 +76,15 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
       async ({ query }, reply) => {
         const page = await queries.services(parseRange(query, clock.nowUnixNano()), cancelOf(reply));
         return {
-          services: page.items.map(({ durationNanos, lastSeenUnixNano, signals, ...service }) => ({
-            ...service,
-            signals: [...signals],
-            durationNanos: durationNanos === undefined ? null : quantilesOf(durationNanos),
-            lastSeen: formatTime(lastSeenUnixNano),
+          services: page.items.map(({ name, namespace, environment, spanCount, errorCount, ...service }) => ({
+            name,
+            namespace,
+            environment,
+            signals: [...service.signals],
+            spanCount,
+            errorCount,
+            durationNanos: service.durationNanos === undefined ? null : quantilesOf(service.durationNanos),
+            lastSeen: formatTime(service.lastSeenUnixNano),
           })),
           ...boundedOf(page),
         };

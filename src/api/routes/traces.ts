@@ -83,11 +83,15 @@ export function tracesRoutes({ queries, clock, traceJson }: Parts): FastifyPlugi
           cancelOf(reply),
         );
         return {
-          traces: found.items.map(({ startTimeUnixNano, durationNanos, services, ...trace }) => ({
-            ...trace,
-            startTimeUnixNano: String(startTimeUnixNano),
-            durationNanos: String(durationNanos),
-            services: services.toSorted(),
+          traces: found.items.map((trace) => ({
+            traceId: trace.traceId,
+            rootService: trace.rootService,
+            rootName: trace.rootName,
+            startTimeUnixNano: String(trace.startTimeUnixNano),
+            durationNanos: String(trace.durationNanos),
+            spanCount: trace.spanCount,
+            errorCount: trace.errorCount,
+            services: trace.services.toSorted(),
           })),
           ...pageEnd(found, page.range),
         };
