@@ -210,7 +210,7 @@ class Supervisor implements EmbeddedChild {
       serialization: 'advanced',
       execArgv: [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=16'],
       // No secret of the parent's is there to be found in the child.
-      env: pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']),
+      env: pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_COMPILE_CACHE']),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     let said = '';
