@@ -101,9 +101,16 @@ describe('floods of 64 MiB are refused', () => {
     { name: 'quantiles', signal: 'metrics', around: [1, 2, 2, 11, 1], element: [0x32, 0x00] },
     { name: 'entity keys', signal: 'logs', around: [1, 1, 3], element: [0x1a, 0x00] },
   ])('$name', ({ signal, around, element }) => {
-    const count = Math.floor(mebibytes64 / element.length);
-    let bytes = times(count, element);
-    for (const number of around.toReversed()) bytes = field(number, bytes);
+    const elements = times(Math.floor(mebibytes64 / element.length), element);
+    // Only the tags and lengths around it are written; 64 MiB are made once.
+    const pieces = [elements];
+    for (const number of around.toReversed()) {
+      const head = new Writer();
+      head.tag(number, 2);
+      head.varint(pieces.reduce((sum, piece) => sum + piece.length, 0));
+      pieces.unshift(head.finish());
+    }
+    const bytes = Buffer.concat(pieces);
     const limits = element.length === 8 ? { ...defaultLimits, elementsMax: 4_000_000 } : defaultLimits;
     expect(refused(signal, bytes, limits).code).toBe('tooLarge');
   });

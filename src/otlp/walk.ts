@@ -54,6 +54,7 @@ export function walk(signal: Signal, bytes: Uint8Array, limits: Limits, nowUnixN
   beginScan(bytes, limits, nowUnixNano);
   try {
     const resources: ResourceAt[] = [];
+    let scopes = 0;
     let problems = 0;
     const request = new Reader(bytes);
     while (request.next()) {
@@ -81,6 +82,8 @@ export function walk(signal: Signal, bytes: Uint8Array, limits: Limits, nowUnixN
           case 2:
             expectBytes(content);
             countElement();
+            if (++scopes > limits.recordsMax)
+              throw new Fault('tooLarge', `the request holds more than ${limits.recordsMax} scopes`);
             problems |= scanMessage(scopeMessage[signal], content.valueStart, content.valueEnd);
             break;
           case 3:
