@@ -1,11 +1,2 @@
 export { type ApiOptions, createApi } from './create.ts';
-export type { MetricsText } from './parts.ts';
-export type {
-  DestinationHealth,
-  DropGroup,
-  HealthReport,
-  HealthSource,
-  PipelineFlow,
-  PipelineSource,
-  StageCount,
-} from './sources.ts';
+export type { HealthReport, HealthSource, PipelineSource } from './sources.ts';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { Fault, type FaultCode } from '../base/index.ts';
 import { securityHeaders } from './security.ts';
 
-export const problemType = 'application/problem+json; charset=utf-8';
+const problemType = 'application/problem+json; charset=utf-8';
 
 const problemSchema = z
   .object({
@@ -23,7 +23,7 @@ const problemSchema = z
       parameter: 'query',
     },
   });
-export type Problem = z.infer<typeof problemSchema>;
+type Problem = z.infer<typeof problemSchema>;
 
 /** Response of every route that is not Prometheus'. */
 export const problem = {
@@ -73,7 +73,7 @@ const frameworkDetails: Partial<Record<FaultCode, string>> = {
   tooLarge: 'expected a smaller body',
 };
 
-export function problemOf(fault: Fault): Problem {
+function problemOf(fault: Fault): Problem {
   return {
     type: `urn:watchingcat:problem:${fault.code}`,
     title: titles[fault.code],

@@ -2,7 +2,7 @@ import type { Signal } from '../base/index.ts';
 
 // What this room asks the rest of the process. It stores nothing itself.
 
-export interface DestinationHealth {
+interface DestinationHealth {
   readonly status: 'ok' | 'degraded' | 'unavailable';
   /** Age of the oldest frame that the destination has not got yet; 0 when it has all. */
   readonly lagSeconds: number;
@@ -48,7 +48,7 @@ export interface PipelineFlow {
 }
 
 /** Records that were refused or dropped for one reason at one stage. */
-export interface DropGroup {
+interface DropGroup {
   readonly signal: Signal;
   /** `receive`, `enrich`, `deliver`, … and for a destination `deliver/<name>`. */
   readonly stage: string;

@@ -1,6 +1,6 @@
 import { Fault } from '../base/index.ts';
 
-export type TokenKind = 'identifier' | 'string' | 'number' | 'duration' | 'punctuation' | 'end';
+type TokenKind = 'identifier' | 'string' | 'number' | 'duration' | 'punctuation' | 'end';
 
 export interface Token {
   readonly kind: TokenKind;

@@ -6,7 +6,7 @@ import type { Field, Filter, Literal } from '../../src/stores/filter.ts';
 type JsonObject = { readonly [key: string]: Json };
 
 /** What intrinsics read. Those of the other signal are undefined, which is absent. */
-export interface Intrinsics {
+interface Intrinsics {
   readonly service: string | undefined;
   readonly name: string | undefined;
   readonly kind: string | undefined;
