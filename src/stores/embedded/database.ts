@@ -112,10 +112,10 @@ export class Session {
   /** Runs one statement and visits its result chunk by chunk, as columns, without a value object for each. */
   chunks(sql: string, params: Params, visit: (columns: Columns, rows: number) => Promise<void>): Promise<void> {
     return this.#run(async () => {
-      const result = await this.#connection.stream(sql, params.values, params.types);
-      for (;;) {
-        const chunk = await result.fetchChunk();
-        if (chunk === null || chunk.rowCount === 0) return;
+      // Not streamed: `visit` may ask something else on this connection, which would end a stream.
+      const result = await this.#connection.run(sql, params.values, params.types);
+      for (let index = 0; index < result.chunkCount; index++) {
+        const chunk = result.getChunk(index);
         await visit(new Columns(chunk), chunk.rowCount);
         this.#cancel.throwIfAborted();
       }

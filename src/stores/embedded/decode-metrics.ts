@@ -53,7 +53,13 @@ interface SeriesEntry {
 }
 
 /** Fields of the oneof `data`, by number; and where a point of each has its attributes, count and flags. */
-const shapes: { readonly [field: number]: { type: 'number' | 'histogram' | 'exponential' | 'summary'; attributes: number; flags: number } } = {
+const shapes: {
+  readonly [field: number]: {
+    type: 'number' | 'histogram' | 'exponential' | 'summary';
+    attributes: number;
+    flags: number;
+  };
+} = {
   5: { type: 'number', attributes: 7, flags: 8 },
   7: { type: 'number', attributes: 7, flags: 8 },
   9: { type: 'histogram', attributes: 9, flags: 10 },
@@ -61,7 +67,11 @@ const shapes: { readonly [field: number]: { type: 'number' | 'histogram' | 'expo
   11: { type: 'summary', attributes: 7, flags: 8 },
 };
 
-export function metricDecoder(target: { buffer: RowBuffer; series: RowBuffer; retentionMs: number }): GenerationDecoder {
+export function metricDecoder(target: {
+  buffer: RowBuffer;
+  series: RowBuffer;
+  retentionMs: number;
+}): GenerationDecoder {
   const { buffer } = target;
   const column = (name: string) => buffer.column(name);
   const hour = column('hour');
@@ -119,7 +129,8 @@ export function metricDecoder(target: { buffer: RowBuffer; series: RowBuffer; re
           const point = new Reader(body, data.valueStart, data.valueEnd);
           while (point.next()) {
             const { field } = point;
-            if (field === shape.attributes && point.wireType === wireBytes) pairs.push(point.valueStart, point.valueEnd);
+            if (field === shape.attributes && point.wireType === wireBytes)
+              pairs.push(point.valueStart, point.valueEnd);
             else if (field === 3) {
               if (point.fixed64Low() !== 0 || point.fixed64High() !== 0) {
                 low = point.fixed64Low();
@@ -147,7 +158,8 @@ export function metricDecoder(target: { buffer: RowBuffer; series: RowBuffer; re
             const bitsLow = fixed32(body, numberAt);
             const bitsHigh = fixed32(body, numberAt + 4);
             // A double's bits go as they are, so that every NaN and −0 stays what it was.
-            if (integer) value.setDouble(row, Number(BigInt.asIntN(64, (BigInt(bitsHigh >>> 0) << 32n) | BigInt(bitsLow >>> 0))));
+            if (integer)
+              value.setDouble(row, Number(BigInt.asIntN(64, (BigInt(bitsHigh >>> 0) << 32n) | BigInt(bitsLow >>> 0))));
             else value.set64(row, bitsLow, bitsHigh);
           }
           if (shape.type !== 'number' || exemplars) {
@@ -177,7 +189,16 @@ interface Head {
 }
 
 function metricHead(body: Uint8Array, start: number, end: number): Head {
-  const head: Head = { name: '', description: '', unit: '', field: 0, dataStart: 0, dataEnd: 0, temporality: 0, monotonic: false };
+  const head: Head = {
+    name: '',
+    description: '',
+    unit: '',
+    field: 0,
+    dataStart: 0,
+    dataEnd: 0,
+    temporality: 0,
+    monotonic: false,
+  };
   const metric = new Reader(body, start, end);
   while (metric.next()) {
     if (metric.field === 1) head.name = metric.string();

@@ -19,6 +19,8 @@ export interface EmbeddedOptions {
   readonly signals: ReadonlySet<Signal>;
   /** How long records are kept, ms, by the hour that they are filed under. */
   readonly retentionMs: Readonly<Record<Signal, number>>;
+  /** Bytes of all files together; past it the oldest are deleted, whatever their signal. Undefined: by age only. */
+  readonly sizeBytesMax?: number;
   /** Told of damage and of what failed and will be tried again: one sentence, without anything that a record holds. */
   readonly warn?: (message: string) => void;
   readonly clock?: Clock;
@@ -36,6 +38,10 @@ export interface EmbeddedStore extends Destination {
   readonly keeper: Keeper;
   readonly readers: Readers;
   stats(): Readonly<Partial<Record<Signal, ShelfStats>>>;
+  /** What happens every five seconds: rolls what is old enough, deletes what is too old or too much, begins merging. */
+  tick(): Promise<void>;
+  /** Merges files while some are worth it. */
+  mergeAll(): Promise<void>;
   /** Writes everything that is hot into files, and commits it. */
   rollAll(): Promise<void>;
 }
@@ -58,6 +64,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   await mkdir(folder, { recursive: true });
   const instance = await openDuckdb(folder);
   const queries = new Queries(instance);
+  const warn = options.warn ?? (() => undefined);
   const shelves = new Map<Signal, Shelf>();
   for (const kind of [traceKind, metricKind, logKind]) {
     const { signal } = kind;
@@ -69,7 +76,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
         retentionMs: options.retentionMs[signal],
         clock,
         files: options.files ?? realFiles,
-        warn: options.warn ?? (() => undefined),
+        warn,
         hotBytesMax: options.hotBytesMax,
         hotAgeMaxMs: options.hotAgeMaxMs,
       },
@@ -77,9 +84,25 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     );
     shelves.set(signal, shelf);
   }
-  const timer = setInterval(() => {
-    for (const shelf of shelves.values()) void shelf.tick();
-  }, 5000);
+  const tick = async () => {
+    for (const shelf of shelves.values()) await shelf.tick();
+    const all = [...shelves.values()];
+    const most = options.sizeBytesMax ?? Number.POSITIVE_INFINITY;
+    while (all.reduce((sum, shelf) => sum + shelf.stats().sizeBytes, 0) > most) {
+      const oldest = all
+        .filter((shelf) => shelf.oldest() !== undefined)
+        .reduce((least, shelf) => (shelf.oldest()!.hour < least.oldest()!.hour ? shelf : least));
+      await oldest.deleteOldest();
+    }
+  };
+  let ticking: Promise<void> | undefined;
+  const tickOnce = () =>
+    (ticking ??= tick()
+      .catch((error: unknown) => warn(`looking after the embedded store failed: ${String(error)}`))
+      .finally(() => {
+        ticking = undefined;
+      }));
+  const timer = setInterval(() => void tickOnce(), 5000);
   timer.unref();
 
   const reader = <T>(
@@ -97,6 +120,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   let closing: Promise<void> | undefined;
   const close = async () => {
     clearInterval(timer);
+    await ticking;
     await queries.close();
     for (const shelf of shelves.values()) await shelf.close();
     instance.closeSync();
@@ -119,6 +143,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       return shelf.write(batch, cancel);
     },
     stats: () => Object.fromEntries([...shelves].map(([signal, shelf]) => [signal, shelf.stats()])),
+    tick: tickOnce,
+    mergeAll: async () => {
+      for (const shelf of shelves.values()) await shelf.mergeAll();
+    },
     rollAll: async () => {
       for (const shelf of shelves.values()) await shelf.rollAll();
     },

@@ -23,6 +23,7 @@ export interface FileEntry {
   readonly crcs: readonly number[];
   readonly minTimeUnixNano: bigint;
   readonly maxTimeUnixNano: bigint;
+  readonly writtenMs: number;
   /** How often its records were merged. */
   readonly level: number;
   readonly promoted: readonly Promoted[];
@@ -137,15 +138,25 @@ export async function readManifest(folder: string): Promise<FoundManifest> {
 }
 
 /** Commits. When it has resolved, the manifest survives the loss of power; when it rejects, the last one still counts. */
-export async function writeManifest(folder: string, manifest: Manifest, files: FileOps): Promise<void> {
+export async function writeManifest(
+  folder: string,
+  manifest: Manifest,
+  files: FileOps,
+  warn: (message: string) => void,
+): Promise<void> {
   const bytes = encodeManifest(manifest);
   const path = join(folder, `manifest-${manifest.number}.json`);
   await files.writeSynced(`${path}.tmp`, bytes);
   await files.rename(`${path}.tmp`, path);
   await files.syncFolder(folder);
-  const copy = join(folder, `manifest-${manifest.number}.copy.json`);
-  await files.writeSynced(`${copy}.tmp`, bytes);
-  await files.rename(`${copy}.tmp`, copy);
-  await files.remove(join(folder, `manifest-${manifest.number - 2}.json`));
-  await files.remove(join(folder, `manifest-${manifest.number - 2}.copy.json`));
+  // The commit has happened. A copy that cannot be written, and old ones that cannot be removed, do not undo it.
+  try {
+    const copy = join(folder, `manifest-${manifest.number}.copy.json`);
+    await files.writeSynced(`${copy}.tmp`, bytes);
+    await files.rename(`${copy}.tmp`, copy);
+    await files.remove(join(folder, `manifest-${manifest.number - 2}.json`));
+    await files.remove(join(folder, `manifest-${manifest.number - 2}.copy.json`));
+  } catch (error) {
+    warn(`the copy of a manifest could not be written: ${String(error)}`);
+  }
 }

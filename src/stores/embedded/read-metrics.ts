@@ -31,7 +31,12 @@ export function metricReader(options: ReadOptions): MetricReader {
           for (const [name, type, unit, description, ids] of rows) {
             let metric = found.get(String(name));
             if (metric === undefined) {
-              metric = { type: String(type) as SeriesType, unit: String(unit), description: String(description), series: new Set() };
+              metric = {
+                type: String(type) as SeriesType,
+                unit: String(unit),
+                description: String(description),
+                series: new Set(),
+              };
               found.set(String(name), metric);
             }
             for (const id of (ids as { items: bigint[] }).items) metric.series.add(id);
@@ -39,7 +44,12 @@ export function metricReader(options: ReadOptions): MetricReader {
         });
         const items = [...found]
           .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([name, { series, type, ...rest }]) => ({ name, type: summaryType(type), ...rest, seriesCount: series.size }));
+          .map(([name, { series, type, ...rest }]) => ({
+            name,
+            type: summaryType(type),
+            ...rest,
+            seriesCount: series.size,
+          }));
         const cut = items.length > search.limit;
         const warnings = cut ? [...scan.warnings, `only the first ${search.limit} metrics are named`] : scan.warnings;
         return { items: items.slice(0, search.limit), next: undefined, incomplete: scan.incomplete || cut, warnings };
@@ -114,8 +124,11 @@ class LabelTest {
       try {
         await session.rows(`SELECT ${matches(matcher, "''", params)}`, params);
       } catch (error) {
-        if (error instanceof Fault || !(error instanceof Error) || !error.message.startsWith('Invalid Input Error')) throw error;
-        throw new Fault('malformed', `not a regular expression (RE2) for the label ${matcher.name}`, { parameter: 'query' });
+        if (error instanceof Fault || !(error instanceof Error) || !error.message.startsWith('Invalid Input Error'))
+          throw error;
+        throw new Fault('malformed', `not a regular expression (RE2) for the label ${matcher.name}`, {
+          parameter: 'query',
+        });
       }
     }
     return new LabelTest(session, matchers);
@@ -166,7 +179,10 @@ class Collected {
 
   counted(): void {
     if (++this.#count > this.select.samplesMax) {
-      throw new Fault('unprocessable', `the query selects more than ${this.select.samplesMax} samples; narrow its time range or its matchers`);
+      throw new Fault(
+        'unprocessable',
+        `the query selects more than ${this.select.samplesMax} samples; narrow its time range or its matchers`,
+      );
     }
   }
 
@@ -208,7 +224,9 @@ class Samples {
   sorted(): { timestampsMs: Float64Array; values: Float64Array } {
     const order = Array.from({ length: this.length }, (_, index) => index);
     order.sort((a, b) => this.#times[a]! - this.#times[b]! || a - b);
-    const kept = order.filter((index, at) => at + 1 === order.length || this.#times[order[at + 1]!] !== this.#times[index]);
+    const kept = order.filter(
+      (index, at) => at + 1 === order.length || this.#times[order[at + 1]!] !== this.#times[index],
+    );
     const timestampsMs = new Float64Array(kept.length);
     const bits = new BigUint64Array(kept.length);
     for (const [at, index] of kept.entries()) {
@@ -273,7 +291,10 @@ async function selectPart(
   const where = `${timeCondition(range, params)} AND series IN (SELECT id ${chosen})`;
   const [counted] = await session.rows(`SELECT count(*) FROM ${part.facts} WHERE ${where}`, params);
   if (Number(counted![0]) > select.samplesMax) {
-    throw new Fault('unprocessable', `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`);
+    throw new Fault(
+      'unprocessable',
+      `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`,
+    );
   }
   const samples = new Map<bigint, Samples>();
   await session.chunks(
@@ -311,7 +332,12 @@ function bitsOf(value: number): bigint {
 }
 
 /** Takes a point apart into the series that Prometheus would have. */
-async function expand(known: KnownSeries, timeMs: number, record: Uint8Array | undefined, collected: Collected): Promise<void> {
+async function expand(
+  known: KnownSeries,
+  timeMs: number,
+  record: Uint8Array | undefined,
+  collected: Collected,
+): Promise<void> {
   if (record === undefined) return;
   const add = (suffix: Suffix, extra: { readonly [name: string]: string }, value: number, stale: boolean) => {
     const key = `${suffix}\0${extra['le'] ?? extra['quantile'] ?? ''}`;
@@ -336,7 +362,8 @@ async function expand(known: KnownSeries, timeMs: number, record: Uint8Array | u
     return;
   }
   const point: HistogramPoint = known.type === 'histogram' ? histogramPoint(record) : exponentialPoint(record);
-  if (known.wanted.has('_sum') && (point.sum !== undefined || point.stale)) add('_sum', {}, point.sum ?? 0, point.stale);
+  if (known.wanted.has('_sum') && (point.sum !== undefined || point.stale))
+    add('_sum', {}, point.sum ?? 0, point.stale);
   if (known.wanted.has('_count')) add('_count', {}, point.count, point.stale);
   if (!known.wanted.has('_bucket')) return;
   const bounds = point.cumulative.map(([le]) => labelNumber(le));

@@ -13,6 +13,7 @@ import { crcOf, type FileOps, listFolder, sizeOf } from './files.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
 import { digestsMax, fileKeysMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, rowGroupRows, sealedMax } from './limits.ts';
 import { type FileEntry, type Manifest, readManifest, writeManifest } from './manifest.ts';
+import { planMerge, uniteKeys, uniteNames, unitePromoted } from './merge.ts';
 import { promotedSpecs } from './schema.ts';
 
 // One signal's records: hot tables in DuckDB, then Parquet files that a manifest names.
@@ -138,6 +139,10 @@ export class Shelf {
   readonly #digests = new Map<string, string>();
   #onKept: ((logId: string, seq: number) => void) | undefined;
   #rolling: Promise<void> | undefined;
+  #merging: Promise<void> | undefined;
+  #mergeConnection: DuckDBConnection | undefined;
+  readonly #openedMs: number;
+  readonly #openedMonotonicMs: number;
   #dropping: Promise<void> = Promise.resolve();
   #committing: Promise<unknown> = Promise.resolve();
   #roomFor: (() => void)[] = [];
@@ -160,6 +165,8 @@ export class Shelf {
     this.#manifest = manifest;
     this.#taken = new Map(manifest.kept);
     this.#damaged = damaged;
+    this.#openedMs = options.clock.nowMs();
+    this.#openedMonotonicMs = options.clock.monotonicMs();
   }
 
   static async open(kind: ShelfKind, options: ShelfOptions, instance: DuckDBInstance): Promise<Shelf> {
@@ -316,6 +323,14 @@ export class Shelf {
     if (generation !== undefined && this.#options.clock.monotonicMs() - generation.begunMs >= age) this.#seal();
     this.#roll();
     await this.#rolling;
+    await this.#expire();
+    this.#mergeSoon();
+  }
+
+  /** Merges while there is something to merge. For tests; otherwise it happens after rolls and at ticks. */
+  async mergeAll(): Promise<void> {
+    this.#mergeSoon();
+    await this.#merging;
   }
 
   /** Rolls everything that is hot. For tests, for a graceful stop, and before a backup. */
@@ -351,7 +366,108 @@ export class Shelf {
         return;
       }
       for (const resolve of this.#roomFor.splice(0)) resolve();
+      this.#mergeSoon();
     }
+  }
+
+  // ------------------------------------------------------------------------------------------ merging
+
+  #mergeSoon(): void {
+    if (this.#closed || this.#merging !== undefined) return;
+    this.#merging = this.#mergeWhatFits()
+      .catch((error: unknown) => {
+        if (this.#closed) return;
+        this.#lastError = error instanceof Error ? error.message : String(error);
+        this.#options.warn(`merging ${this.kind.signal} failed: ${this.#lastError}`);
+      })
+      .finally(() => {
+        this.#merging = undefined;
+      });
+  }
+
+  async #mergeWhatFits(): Promise<void> {
+    for (;;) {
+      const chosen = planMerge(this.#manifest.files, this.#options.clock.nowMs());
+      if (chosen === undefined || this.#closed) return;
+      await this.#mergeFiles(chosen);
+    }
+  }
+
+  async #mergeFiles(chosen: readonly FileEntry[]): Promise<void> {
+    for (const file of chosen) {
+      // A damaged file would carry its damage on, under a good checksum.
+      if (await this.#isWhole(file)) continue;
+      await this.#setAside(file);
+      return;
+    }
+    this.#mergeConnection ??= await this.#instance.connect();
+    const from = (name: string) => {
+      const paths = chosen.map(({ base }) => literal(join(this.#options.folder, base + name)));
+      return `read_parquet([${paths.join(', ')}], union_by_name = true)`;
+    };
+    const merged = await this.#writeFiles(
+      this.#mergeConnection,
+      chosen[0]!.hour,
+      Math.max(...chosen.map(({ level }) => level)) + 1,
+      from('.parquet'),
+      `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet')})`,
+      this.kind.mergeRollups(from('.rollup.parquet')),
+      {
+        promoted: unitePromoted(chosen.map(({ promoted }) => promoted))!,
+        keys: uniteKeys(chosen.map(({ keys }) => keys)),
+        resourceKeys: uniteNames(chosen.map(({ resourceKeys }) => resourceKeys)),
+      },
+    );
+    const gone = new Set(chosen.map(({ base }) => base));
+    let stillThere = true;
+    await this.#commit((manifest) => {
+      const rest = manifest.files.filter(({ base }) => !gone.has(base));
+      stillThere = manifest.files.length - rest.length === chosen.length;
+      return stillThere ? { files: [...rest, merged] } : {};
+    });
+    this.#merges++;
+    // Retention or damage took a file away meanwhile: what it held must not come back.
+    if (!stillThere) await removeEntry(this.#options, merged.base);
+    else this.#retire(gone);
+  }
+
+  /** Files that no manifest names any more: removed when no query reads them. */
+  #retire(bases: Iterable<string>): void {
+    for (const base of bases) this.#unlink.add(base);
+    this.#unlinkUnpinned();
+  }
+
+  // ------------------------------------------------------------------------------------------ retention
+
+  /**
+   * Deletes files that are older than records are kept. Where the wall clock has jumped ahead since the start, by what
+   * has really passed: a wrong clock must not delete everything.
+   */
+  async #expire(): Promise<void> {
+    const { clock, retentionMs } = this.#options;
+    const passedMs = clock.monotonicMs() - this.#openedMonotonicMs;
+    const nowMs = Math.min(clock.nowMs(), this.#openedMs + passedMs + 3_600_000);
+    const old = this.#manifest.files.filter(({ hour }) => (hour + 1) * 3_600_000 < nowMs - retentionMs);
+    if (old.length > 0) await this.#delete(old);
+  }
+
+  async #delete(old: readonly FileEntry[]): Promise<void> {
+    const gone = new Set(old.map(({ base }) => base));
+    await this.#commit((manifest) => ({ files: manifest.files.filter(({ base }) => !gone.has(base)) }));
+    this.#retire(gone);
+  }
+
+  /** The hour of the oldest file and its size; for retention by total size. */
+  oldest(): FileEntry | undefined {
+    return this.#manifest.files.reduce<FileEntry | undefined>(
+      (least, file) => (least === undefined || file.hour < least.hour ? file : least),
+      undefined,
+    );
+  }
+
+  deleteOldest(): Promise<void> {
+    const file = this.oldest();
+    return file === undefined ? Promise.resolve() : this.#delete([file]);
   }
 
   async #rollOne(generation: Generation): Promise<void> {
@@ -441,6 +557,7 @@ export class Shelf {
       base,
       hour,
       level,
+      writtenMs: this.#options.clock.nowMs(),
       rows: Number(range![0]),
       minTimeUnixNano: range![1] as bigint,
       maxTimeUnixNano: range![2] as bigint,
@@ -473,7 +590,7 @@ export class Shelf {
       const { folder, files } = this.#options;
       await files.syncFolder(folder);
       const next: Manifest = { ...this.#manifest, ...change(this.#manifest), number: this.#manifest.number + 1 };
-      await writeManifest(folder, next, files);
+      await writeManifest(folder, next, files, this.#options.warn);
       // `promoted` may have changed meanwhile, in memory.
       this.#manifest = { ...next, promoted: this.#manifest.promoted };
     });
@@ -636,9 +753,12 @@ export class Shelf {
     if (this.#closed) return;
     this.#closed = true;
     for (const resolve of this.#roomFor.splice(0)) resolve();
+    this.#mergeConnection?.interrupt();
+    await this.#merging;
     await this.#rolling;
     await this.#committing;
     await this.#dropping;
+    this.#mergeConnection?.closeSync();
     this.#append?.closeSync();
     this.#maintain?.closeSync();
   }
