@@ -16,8 +16,6 @@ export class LogCursor implements Cursor {
   readonly #file: PlaceFile;
   readonly #owner: Owner;
   #settledSeq: number;
-  /** Writes one after the other. Never rejects. */
-  #writing: Promise<void> = Promise.resolve();
   #forgotten = false;
 
   constructor(name: string, file: PlaceFile, settledSeq: number, owner: Owner) {
@@ -45,23 +43,20 @@ export class LogCursor implements Cursor {
 
   /** Resolves when at least `seq` is on disk. */
   flushThrough(seq: number): Promise<void> {
-    const written = this.#writing.then(async () => {
+    return this.#file.write(() => {
       const { saved } = this.#file;
-      if (this.#forgotten || (saved?.logId === this.#owner.logId && saved.seq >= seq)) return;
-      await this.#file.write({ logId: this.#owner.logId, seq: this.#settledSeq, number: 0 });
+      if (this.#forgotten || (saved?.logId === this.#owner.logId && saved.seq >= seq)) return undefined;
+      return { logId: this.#owner.logId, seq: this.#settledSeq, number: 0 };
     });
-    this.#writing = written.catch(() => undefined);
-    return written;
   }
 
   /** Nothing is written after it resolves. */
-  async forget(): Promise<void> {
+  forget(): Promise<void> {
     this.#forgotten = true;
-    await this.close();
+    return this.close();
   }
 
-  async close(): Promise<void> {
-    await this.#writing;
-    await this.#file.close();
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }

@@ -53,7 +53,7 @@ export class DigestRows {
 
   /** As if written and read back. */
   decoded(logId: string): Digests {
-    const digests = decodeDigests(this.encode(logId), '');
+    const digests = Digests.decode(this.encode(logId), '');
     if (digests === undefined) throw new Error('digests that were just encoded do not decode');
     return digests;
   }
@@ -83,36 +83,100 @@ export class DigestRows {
   }
 }
 
-export interface Digests {
+/** The rows of a file, decoded one by one: there may be a million. */
+export class Digests {
   readonly logId: string;
   readonly newestUnixNano: bigint;
-  readonly remembered: readonly Remembered[];
+  readonly #bytes: Buffer;
+
+  private constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.logId = bytes.toString('hex', 16, 32);
+    this.newestUnixNano = bytes.readBigUInt64LE(32);
+  }
+
+  /**
+   * @returns undefined for damaged bytes.
+   * @throws Fault `unprocessable` for a newer version.
+   */
+  static decode(bytes: Buffer, path: string): Digests | undefined {
+    if (bytes.byteLength < headBytes + 4 || !bytes.subarray(0, 8).equals(magic)) return undefined;
+    const end = bytes.byteLength - 4;
+    if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
+    const version = bytes.readUInt16LE(8);
+    if (version > formatVersion) throw newerVersion(path, version);
+    return new Digests(bytes);
+  }
+
+  /** In the order of the frames. */
+  *rows(): Generator<Remembered> {
+    const bytes = this.#bytes;
+    const count = bytes.readUInt32LE(12);
+    for (let at = headBytes; at < headBytes + count * rowBytes; at += rowBytes) {
+      const textAt = bytes.readUInt32LE(at + 28);
+      const message = textAt === 0 ? '' : bytes.toString('utf8', textAt + 2, textAt + 2 + bytes.readUInt16LE(textAt));
+      yield {
+        digest: bytes.subarray(at, at + 16),
+        receivedUnixNano: bytes.readBigUInt64LE(at + 16),
+        answer: { rejected: bytes.readUInt32LE(at + 24), message },
+      };
+    }
+  }
 }
 
-/**
- * @returns undefined for damaged bytes.
- * @throws Fault `unprocessable` for a newer version.
- */
-export function decodeDigests(bytes: Buffer, path: string): Digests | undefined {
-  if (bytes.byteLength < headBytes + 4 || !bytes.subarray(0, 8).equals(magic)) return undefined;
-  const end = bytes.byteLength - 4;
-  if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
-  const version = bytes.readUInt16LE(8);
-  if (version > formatVersion) throw newerVersion(path, version);
-  const count = bytes.readUInt32LE(12);
-  const remembered: Remembered[] = [];
-  for (let row = 0; row < count; row++) {
-    const at = headBytes + row * rowBytes;
-    const messageAt = bytes.readUInt32LE(at + 28);
-    const message =
-      messageAt === 0 ? '' : bytes.toString('utf8', messageAt + 2, messageAt + 2 + bytes.readUInt16LE(messageAt));
-    remembered.push({
-      digest: bytes.subarray(at, at + 16),
-      receivedUnixNano: bytes.readBigUInt64LE(at + 16),
-      answer: { rejected: bytes.readUInt32LE(at + 24), message },
-    });
+/** The digest files of a log: which are there, which are still to be written, and which the window has passed. */
+export class DigestFiles {
+  readonly #files: FileSystem;
+  readonly #dir: string;
+  readonly #windowMs: number;
+  readonly #kept: { name: string; newestUnixNano: bigint }[];
+  /** By the segment's number. */
+  readonly #unwritten = new Map<number, { name: string; rows: DigestRows }>();
+
+  constructor(
+    files: FileSystem,
+    dir: string,
+    windowMs: number,
+    kept: readonly { name: string; newestUnixNano: bigint }[],
+  ) {
+    this.#files = files;
+    this.#dir = dir;
+    this.#windowMs = windowMs;
+    this.#kept = [...kept];
   }
-  return { logId: bytes.toString('hex', 16, 32), newestUnixNano: bytes.readBigUInt64LE(32), remembered };
+
+  /** A segment was sealed: the next `write` makes its file. */
+  add(segment: { number: number; name: string }, rows: DigestRows): void {
+    this.#unwritten.set(segment.number, { name: digestsName(segment.name), rows });
+  }
+
+  /** The segment must stay until its digests are on disk. */
+  needs(segmentNumber: number): boolean {
+    return this.#unwritten.has(segmentNumber);
+  }
+
+  get hasWork(): boolean {
+    return this.#unwritten.size > 0 || this.#kept.length > 0;
+  }
+
+  /** @param isThere Whether a segment of this name is: its digests stay with it. */
+  async write(logId: string, nowUnixNano: bigint, isThere: (segmentName: string) => boolean): Promise<void> {
+    for (const [number, { name, rows }] of this.#unwritten) {
+      await writeDigests(this.#files, this.#dir, name, rows.encode(logId));
+      this.#unwritten.delete(number);
+      this.#kept.push({ name, newestUnixNano: rows.newestUnixNano });
+    }
+    const before = nowUnixNano - BigInt(this.#windowMs) * 1_000_000n;
+    for (let at = 0; at < this.#kept.length; ) {
+      const { name, newestUnixNano } = this.#kept[at]!;
+      if (newestUnixNano >= before || isThere(name.replace(/\.digests$/, '.segment'))) {
+        at++;
+      } else {
+        this.#kept.splice(at, 1);
+        await this.#files.unlink(join(this.#dir, name)).catch(() => undefined); // left over, it is passed over
+      }
+    }
+  }
 }
 
 /** Written aside, synced and renamed: there whole or not at all. */
@@ -136,7 +200,7 @@ export async function readDigests(files: FileSystem, path: string): Promise<Dige
     try {
       const bytes = Buffer.alloc(await file.sizeBytes());
       const got = await file.read(bytes, 0);
-      return decodeDigests(bytes.subarray(0, got), path);
+      return Digests.decode(bytes.subarray(0, got), path);
     } finally {
       await file.close();
     }

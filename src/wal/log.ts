@@ -4,7 +4,7 @@ import { type Clock, Fault, type Signal } from '../base/index.ts';
 import { ActiveSegment } from './active.ts';
 import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
 import { LogCursor } from './cursor.ts';
-import { type DigestRows, digestsName, writeDigests } from './digests.ts';
+import { DigestFiles } from './digests.ts';
 import { type FileSystem, hasCode, systemFiles } from './files.ts';
 import { encodeHead, paddingOf, sealHead } from './frame.ts';
 import {
@@ -24,8 +24,8 @@ import {
 } from './limits.ts';
 import type { Quarantine } from './quarantine.ts';
 import { cursorPath, type Recovered, recover, type SealedSegment } from './recover.ts';
-import { RepeatTable } from './repeats.ts';
-import { type Reserve, reserveIn } from './reserve.ts';
+import { type Remembered, RepeatTable } from './repeats.ts';
+import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import { PlaceFile } from './slots.ts';
 
@@ -51,7 +51,7 @@ export interface LogOptions {
   readonly logger?: LogWriter;
   /** Hears that writing failed twice in a row: nothing can be acknowledged any more and the process should end. */
   readonly onFailure?: (error: unknown) => void;
-  /** Space that is given up when the disk is full; default: a file of its own in `dir`. */
+  /** Space that is given up when the disk is full (`reserveIn`), one for all logs on a disk; default: none. */
   readonly reserve?: Reserve;
   /** Default: an eighth of `maxBytes`, 64 KiB to 64 MiB. */
   readonly segmentBytes?: number;
@@ -72,8 +72,18 @@ export async function openLog(options: LogOptions): Promise<OwnedLog> {
   const files = options.files ?? systemFiles;
   const window = options.repeatWindow ?? { ms: repeatWindowMs, requests: repeatRequestsMax };
   const windowMs = window.requests > 0 ? window.ms : 0;
-  const recovered = await recover(files, options.dir, options.signal, { windowMs, clock: options.clock });
-  const log = new SegmentedLog(options, files, { ms: windowMs, requests: window.requests }, recovered);
+  const { clock } = options;
+  const monotonicMs = clock.monotonicMs();
+  const nowMs = clock.nowMs();
+  const repeats = windowMs > 0 ? new RepeatTable({ windowMs, requestsMax: window.requests, monotonicMs }) : undefined;
+  const remember = ({ digest, receivedUnixNano, answer }: Remembered) => {
+    // A clock that was set back since does not make requests younger than now.
+    const ageMs = Math.max(0, nowMs - Number(receivedUnixNano / 1_000_000n));
+    if (ageMs <= windowMs) repeats?.add(digest, answer, monotonicMs - ageMs);
+  };
+  const recovered = await recover(files, options.dir, options.signal, { windowMs, clock, remember });
+  const digestFiles = new DigestFiles(files, options.dir, windowMs, recovered.digestFiles);
+  const log = new SegmentedLog(options, files, repeats, digestFiles, recovered);
   await log.start();
   return log;
 }
@@ -101,15 +111,14 @@ class SegmentedLog implements OwnedLog {
   readonly #clock: Clock;
   readonly #logger: LogWriter | undefined;
   readonly #onFailure: ((error: unknown) => void) | undefined;
-  readonly #reserve: Reserve;
+  readonly #reserve: Reserve | undefined;
   readonly #maxBytes: number;
   readonly #segmentBytes: number;
-  readonly #windowMs: number;
   readonly #quarantine: Quarantine;
   readonly #state: PlaceFile;
   readonly #cursors = new Map<string, LogCursor>();
   readonly #listeners: ((seq: number) => void)[] = [];
-  readonly #digestFiles: { name: string; newestUnixNano: bigint }[];
+  readonly #digestFiles: DigestFiles;
 
   readonly #repeats: RepeatTable | undefined;
   #repeatCount = 0;
@@ -117,8 +126,7 @@ class SegmentedLog implements OwnedLog {
   readonly #underWay = new Map<string, Promise<Appended>>();
 
   readonly #sealed: SealedSegment[];
-  /** Digests of sealed segments that are not on disk yet, by the segment's number; it is not deleted before. */
-  readonly #unwritten = new Map<number, { name: string; rows: DigestRows }>();
+  #sealedBytes = 0;
   #open: ActiveSegment | undefined;
   #nextNumber: number;
   #nextSeq: number;
@@ -147,7 +155,13 @@ class SegmentedLog implements OwnedLog {
   #chores: Promise<void> = Promise.resolve();
   #reclaiming = false;
 
-  constructor(options: LogOptions, files: FileSystem, window: { ms: number; requests: number }, recovered: Recovered) {
+  constructor(
+    options: LogOptions,
+    files: FileSystem,
+    repeats: RepeatTable | undefined,
+    digestFiles: DigestFiles,
+    recovered: Recovered,
+  ) {
     this.signal = options.signal;
     this.logId = recovered.logId;
     this.#dir = options.dir;
@@ -155,15 +169,16 @@ class SegmentedLog implements OwnedLog {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onFailure = options.onFailure;
-    this.#reserve = options.reserve ?? reserveIn(options.dir, files);
+    this.#reserve = options.reserve;
     this.#maxBytes = options.maxBytes;
     this.#segmentBytes =
       options.segmentBytes ?? Math.max(segmentBytesMin, Math.min(segmentBytesMax, Math.floor(options.maxBytes / 8)));
-    this.#windowMs = window.ms;
+    this.#repeats = repeats;
     this.#quarantine = recovered.quarantine;
     this.#state = recovered.state;
-    this.#digestFiles = recovered.digestFiles;
+    this.#digestFiles = digestFiles;
     this.#sealed = recovered.sealed;
+    for (const { sizeBytes } of recovered.sealed) this.#sealedBytes += sizeBytes;
     this.#nextNumber = recovered.nextNumber;
     this.#nextSeq = recovered.nextSeq;
     this.#durableSeq = recovered.nextSeq - 1;
@@ -171,19 +186,11 @@ class SegmentedLog implements OwnedLog {
       const place = file.saved?.logId === this.logId ? file.saved.seq : 0;
       this.#cursors.set(name, new LogCursor(name, file, Math.max(place, this.#firstSeq - 1), this));
     }
-    if (window.ms > 0) {
-      const monotonicMs = this.#clock.monotonicMs();
-      const nowMs = this.#clock.nowMs();
-      this.#repeats = new RepeatTable({ windowMs: window.ms, requestsMax: window.requests, monotonicMs });
-      for (const { digest, receivedUnixNano, answer } of recovered.remembered) {
-        const ageMs = Math.max(0, nowMs - Number(receivedUnixNano / 1_000_000n));
-        if (ageMs <= window.ms) this.#repeats.add(digest, answer, monotonicMs - ageMs);
-      }
-    }
   }
 
   async start(): Promise<void> {
-    await this.#checkDisk();
+    this.#chore(() => this.#checkDisk());
+    await this.#chores;
     const { corruptFrames, quarantinedBytes } = this.#quarantine;
     if (quarantinedBytes > 0) {
       this.#logger?.warn(
@@ -193,7 +200,7 @@ class SegmentedLog implements OwnedLog {
     }
     this.#timer = setInterval(() => this.#tick(), diskCheckMs);
     this.#timer.unref();
-    this.#chore(() => this.#reserve.restore());
+    this.#chore(async () => this.#reserve?.restore());
     this.#reclaim();
   }
 
@@ -277,12 +284,6 @@ class SegmentedLog implements OwnedLog {
     return this.#sealedBytes + (this.#open?.position ?? 0);
   }
 
-  get #sealedBytes(): number {
-    let bytes = 0;
-    for (const segment of this.#sealed) bytes += segment.sizeBytes;
-    return bytes;
-  }
-
   /** One write at a time; what comes meanwhile makes the next group. */
   async #writeGroups(): Promise<void> {
     // All that this turn of the event loop brings goes into one write.
@@ -350,27 +351,36 @@ class SegmentedLog implements OwnedLog {
       }
       resolve({ answer, repeat: false });
     }
-    for (const listener of this.#listeners) listener(this.#durableSeq);
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#durableSeq);
+      } catch (error) {
+        // The group is on disk and acknowledged, whatever those make of it who are told.
+        this.#logger?.error({ signal: this.signal, err: error }, 'a listener of the log failed');
+      }
+    }
   }
 
   async #refuse(group: readonly Waiting[], error: unknown): Promise<void> {
     let fault: Fault;
+    let refused = group;
     if (hasCode(error, 'ENOSPC', 'EDQUOT')) {
       this.#retryAtMs = this.#clock.monotonicMs() + diskCheckMs;
-      await this.#reserve.giveUp();
+      await this.#reserve?.giveUp();
       this.#logger?.warn({ signal: this.signal }, 'the disk is full: requests are refused until there is space');
       fault = unavailable(diskFullMessage, fullRetryAfterMs, error);
+      refused = [...group, ...this.#waiting]; // those that wait would meet the same
     } else {
       this.#failuresInARow++;
       this.#logger?.error({ signal: this.signal, err: error }, 'a write to the log failed');
       fault = unavailable('the request could not be written to disk', briefRetryAfterMs, error);
       if (this.#failuresInARow >= 2 && !this.#failed) {
         this.#failed = true;
+        refused = [...group, ...this.#waiting];
         this.#onFailure?.(error);
       }
     }
-    const refused = this.#failed ? [...group, ...this.#waiting] : group;
-    if (this.#failed) {
+    if (refused !== group) {
       this.#waiting = [];
       this.#waitingBytes = 0;
     }
@@ -402,7 +412,7 @@ class SegmentedLog implements OwnedLog {
     this.#open = segment;
     try {
       // Before its first frame, so that the loss of the whole file would be noticed.
-      await this.#state.write({ logId: this.logId, seq: header.firstSeq, number });
+      await this.#state.write(() => ({ logId: this.logId, seq: header.firstSeq, number }));
     } catch (error) {
       await this.#abandon(segment);
       throw error;
@@ -416,16 +426,19 @@ class SegmentedLog implements OwnedLog {
     const { path, header, position } = segment;
     const { number, firstSeq } = header;
     const lastSeq = this.#nextSeq - 1;
-    await segment.seal();
     if (lastSeq < firstSeq) {
+      await segment.seal();
       await this.#files.unlink(path).catch(() => undefined);
       return;
     }
+    // At once: a cursor that is made meanwhile must start before it.
     this.#sealed.push({ path, number, firstSeq, lastSeq, sizeBytes: position });
+    this.#sealedBytes += position;
     if (this.#repeats) {
-      this.#unwritten.set(number, { name: digestsName(segmentName(number, firstSeq)), rows: segment.rows });
+      this.#digestFiles.add({ number, name: segmentName(number, firstSeq) }, segment.rows);
       this.#chore(() => this.#writeDigests());
     }
+    await segment.seal();
     this.#reclaim();
   }
 
@@ -438,29 +451,10 @@ class SegmentedLog implements OwnedLog {
     return this.#seal(segment);
   }
 
-  /** Digest files of sealed segments, and the end of those that the window has passed. */
-  async #writeDigests(): Promise<void> {
-    for (const [number, { name, rows }] of this.#unwritten) {
-      try {
-        await writeDigests(this.#files, this.#dir, name, rows.encode(this.logId));
-      } catch (error) {
-        this.#logger?.warn({ signal: this.signal, err: error }, 'digests of requests could not be written yet');
-        return;
-      }
-      this.#unwritten.delete(number);
-      this.#digestFiles.push({ name, newestUnixNano: rows.newestUnixNano });
-    }
-    const before = this.#clock.nowUnixNano() - BigInt(this.#windowMs) * 1_000_000n;
-    for (let at = 0; at < this.#digestFiles.length; ) {
-      const { name, newestUnixNano } = this.#digestFiles[at]!;
-      const segment = name.replace(/\.digests$/, '.segment');
-      if (newestUnixNano >= before || this.#sealed.some(({ path }) => path.endsWith(segment))) {
-        at++;
-      } else {
-        this.#digestFiles.splice(at, 1);
-        await this.#files.unlink(join(this.#dir, name)).catch(() => undefined);
-      }
-    }
+  #writeDigests(): Promise<void> {
+    return this.#digestFiles.write(this.logId, this.#clock.nowUnixNano(), (name) =>
+      this.#sealed.some(({ path }) => path.endsWith(name)),
+    );
   }
 
   // -------------------------------------------------------------------------------------------------- cursors
@@ -517,7 +511,7 @@ class SegmentedLog implements OwnedLog {
       try {
         await cursor.flush();
       } catch (error) {
-        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#reserve.giveUp();
+        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#reserve?.giveUp();
         else this.#logger?.warn({ signal: this.signal, cursor: cursor.name, err: error }, 'a cursor was not written');
         this.#flushSoon();
       }
@@ -538,17 +532,20 @@ class SegmentedLog implements OwnedLog {
     let deleted = false;
     for (let oldest = this.#sealed[0]; oldest; oldest = this.#sealed[0]) {
       const { path, number, lastSeq } = oldest;
-      if (this.#settledByAll < lastSeq || this.#cursors.size === 0 || this.#unwritten.has(number)) break;
+      if (this.#settledByAll < lastSeq || this.#cursors.size === 0 || this.#digestFiles.needs(number)) break;
       await Promise.all([...this.#cursors.values()].map((cursor) => cursor.flushThrough(lastSeq)));
       // The last segment of all takes the knowledge with it of how far numbers were given out.
       if (this.#sealed.length === 1 && !this.#open) {
-        await this.#state.write({ logId: this.logId, seq: this.#nextSeq, number: 0 });
+        await this.#state.write(() => {
+          return { logId: this.logId, seq: this.#nextSeq, number: this.#open?.header.number ?? 0 };
+        });
       }
       if (this.#settledByAll < lastSeq || this.#cursors.size === 0) break; // a new cursor came meanwhile
       await this.#files.unlink(path).catch((error) => {
         if (!hasCode(error, 'ENOENT')) throw error;
       });
       this.#sealed.shift();
+      this.#sealedBytes -= oldest.sizeBytes;
       this.#atBound = false;
       deleted = true;
     }
@@ -570,13 +567,13 @@ class SegmentedLog implements OwnedLog {
   }
 
   #tick(): void {
-    if (this.#unwritten.size > 0 || this.#digestFiles.length > 0) this.#chore(() => this.#writeDigests());
+    if (this.#digestFiles.hasWork) this.#chore(() => this.#writeDigests());
     const refusing = this.#refusing;
     if (refusing || this.#diskFull || this.#writtenSinceCheck) {
       this.#chore(async () => {
         this.#writtenSinceCheck = false;
         await this.#checkDisk();
-        if (!this.#refusing) await this.#reserve.restore();
+        if (!this.#refusing) await this.#reserve?.restore();
       });
     }
     if (this.#sealed.length > 0) this.#reclaim();
@@ -639,7 +636,7 @@ class SegmentedLog implements OwnedLog {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     clearTimeout(this.#flushTimer);
-    await this.#drain;
+    while (this.#drain) await this.#drain;
     await this.#chores;
     await this.#flushCursors();
     if (this.#open) await this.#seal(this.#open);

@@ -16,13 +16,12 @@ interface Ledger {
 /** Groups of requests, rolls, two cursors that move and free segments, a restart in the middle. */
 async function run(files: LossyFiles): Promise<Ledger> {
   const ledger: Ledger = { submitted: new Map(), acknowledged: [], settled: [] };
-  const options = { reserve: { giveUp: async () => undefined, restore: async () => undefined } };
-  let log = await openTestLog(files, options);
+  let log = await openTestLog(files);
   let n = 0;
   for (let round = 0; round < 36; round++) {
     if (round === 18) {
       await log[Symbol.asyncDispose]();
-      log = await openTestLog(files, options);
+      log = await openTestLog(files);
     }
     const group = Array.from({ length: 1 + (round % 4) }, () => request(++n));
     for (const entry of group) ledger.submitted.set(hex(entry.digest), entry);

@@ -9,7 +9,8 @@ export class Quarantine {
   readonly #dir: string;
   /** Damage that was counted already, by place: a reader may meet it again. */
   readonly #known = new Set<string>();
-  #heldBytes = 0;
+  /** What the folder held when it was first looked at, and what was copied since. */
+  #heldBytes: number | undefined;
   #framesLost = 0;
   #bytesSetAside = 0;
 
@@ -33,10 +34,11 @@ export class Quarantine {
     this.#known.add(place);
     this.#framesLost += damage.frames;
     this.#bytesSetAside += damage.end - damage.start;
-    if (this.#heldBytes + damage.end - damage.start > quarantineBytesMax) return true;
-    this.#heldBytes += damage.end - damage.start;
     try {
       await this.#files.mkdir(this.#dir);
+      this.#heldBytes ??= await this.#sizeBytes();
+      if (this.#heldBytes + damage.end - damage.start > quarantineBytesMax) return true;
+      this.#heldBytes += damage.end - damage.start;
       const source = await this.#files.open(damage.path, 'read');
       const name = damage.path.slice(damage.path.lastIndexOf('/') + 1);
       const target = await this.#files.open(join(this.#dir, `${name}.${damage.start}-${damage.end}`), 'create');
@@ -57,6 +59,14 @@ export class Quarantine {
       // Counted, but not kept.
     }
     return true;
+  }
+
+  async #sizeBytes(): Promise<number> {
+    let bytes = 0;
+    for (const name of await this.#files.readdir(this.#dir)) {
+      bytes += (await this.#files.stat(join(this.#dir, name))).sizeBytes;
+    }
+    return bytes;
   }
 
   /** Moves a whole file. @throws what the file system says: the file must not stay where it is. */

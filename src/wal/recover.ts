@@ -30,8 +30,6 @@ export interface Recovered {
   readonly state: PlaceFile;
   readonly cursors: Map<string, PlaceFile>;
   readonly quarantine: Quarantine;
-  /** Digests of the window, oldest first. */
-  readonly remembered: readonly Remembered[];
   /** Digest files that are kept, with the time of their newest row. */
   readonly digestFiles: { name: string; newestUnixNano: bigint }[];
 }
@@ -53,20 +51,25 @@ interface Found {
 }
 
 /**
- * @param windowMs 0: digests are of no interest.
+ * @param options `windowMs` 0: digests are of no interest. `remember` is told those of the window, oldest first.
  * @throws Fault `unprocessable` for files of a newer version (nothing was changed), `malformed` for a log of another signal.
  */
 export async function recover(
   files: FileSystem,
   dir: string,
   signal: Signal,
-  options: { windowMs: number; clock: Clock },
+  options: { windowMs: number; clock: Clock; remember: (request: Remembered) => void },
 ): Promise<Recovered> {
   await files.mkdir(dir);
   const names = await files.readdir(dir);
 
   // Everything that can refuse comes first: until here nothing was changed.
-  const found = await Promise.all(segmentsAmong(names).map((segment) => look(files, dir, segment)));
+  const found: Found[] = [];
+  const segments = segmentsAmong(names);
+  // So many at once as no limit of open files forbids.
+  for (let at = 0; at < segments.length; at += 16) {
+    found.push(...(await Promise.all(segments.slice(at, at + 16).map((segment) => look(files, dir, segment)))));
+  }
   const state = await PlaceFile.read(files, dir, join(dir, stateName));
   const cursors = new Map<string, PlaceFile>();
   for (const name of names.filter((name) => name.endsWith(cursorSuffix))) {
@@ -151,7 +154,7 @@ export async function recover(
 
   const expected = sealed.at(-1)?.number ?? 0;
   if (state.saved === undefined || state.saved.number !== expected) {
-    await tolerantOfFullDisk(() => state.write({ logId, seq: nextSeq, number: expected }));
+    await tolerantOfFullDisk(() => state.write(() => ({ logId, seq: nextSeq, number: expected })));
   }
   for (const [name, rows] of rebuilt) {
     const bytes = rows.encode(logId);
@@ -159,14 +162,14 @@ export async function recover(
     digests.set(name, rows.decoded(logId));
   }
   const digestFiles: Recovered['digestFiles'] = [];
-  const remembered: Remembered[] = [];
   for (const name of [...digests.keys()].sort()) {
     const rows = digests.get(name)!;
     digestFiles.push({ name, newestUnixNano: rows.newestUnixNano });
-    if (rows.logId === logId) remembered.push(...rows.remembered);
+    if (rows.logId !== logId || options.windowMs === 0) continue;
+    for (const row of rows.rows()) options.remember(row);
   }
   const nextNumber = 1 + Math.max(lastNumber, ...digestFilesAmong(names).map(({ number }) => number));
-  return { logId, nextSeq, nextNumber, sealed, state, cursors, quarantine, remembered, digestFiles };
+  return { logId, nextSeq, nextNumber, sealed, state, cursors, quarantine, digestFiles };
 }
 
 function newLogId(): string {

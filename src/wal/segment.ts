@@ -59,7 +59,7 @@ function seedOf(logId: Buffer, number: number): number {
 }
 
 /** The first 4096 bytes of a segment. */
-export function encodeHeader(header: SegmentHeader): Buffer {
+function encodeHeader(header: SegmentHeader): Buffer {
   const bytes = Buffer.alloc(segmentHeadBytes);
   const [first, second] = copies;
   magic.copy(bytes, first);
@@ -74,13 +74,13 @@ export function encodeHeader(header: SegmentHeader): Buffer {
   return bytes;
 }
 
-export type DecodedHeader =
+type DecodedHeader =
   | { readonly kind: 'header'; readonly header: SegmentHeader }
   | { readonly kind: 'newer'; readonly version: number }
   | { readonly kind: 'damaged' };
 
 /** Size, magic, the place of the version and the checksum are the same in all versions, so that damage is told from a newer one. */
-export function decodeHeader(bytes: Buffer): DecodedHeader {
+function decodeHeader(bytes: Buffer): DecodedHeader {
   for (const at of copies) {
     const copy = bytes.subarray(at, at + headerBytes);
     if (copy.byteLength < headerBytes || !copy.subarray(0, 8).equals(magic)) continue;

@@ -27,6 +27,8 @@ export class PlaceFile {
   #generation: bigint;
   /** What is on disk. */
   saved: Place | undefined;
+  /** One write after the other. Never rejects. */
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(files: FileSystem, dir: string, path: string, generation: bigint, saved: Place | undefined) {
     this.#files = files;
@@ -77,8 +79,20 @@ export class PlaceFile {
     return new PlaceFile(files, dir, path, newest, saved);
   }
 
-  /** Durable when it resolves. One call at a time. */
-  async write(place: Place): Promise<void> {
+  /**
+   * Durable when it resolves.
+   * @param place Asked when it is its turn; undefined: there is nothing to write any more.
+   */
+  write(place: () => Place | undefined): Promise<void> {
+    const written = this.#writing.then(async () => {
+      const next = place();
+      if (next) await this.#write(next);
+    });
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  async #write(place: Place): Promise<void> {
     const generation = this.#generation + 1n;
     const record = Buffer.alloc(recordBytes);
     magic.copy(record);
@@ -120,6 +134,7 @@ export class PlaceFile {
   }
 
   async close(): Promise<void> {
+    await this.#writing;
     const file = this.#file;
     this.#file = undefined;
     await file?.close();

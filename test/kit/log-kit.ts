@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Clock, Frame, Signal } from '../../src/base/index.ts';
+import type { Clock, Frame } from '../../src/base/index.ts';
 import {
   type Damage,
   type Entry,
@@ -37,8 +37,6 @@ export class TestClock implements Clock {
   }
 }
 
-const noReserve = { giveUp: async () => undefined, restore: async () => undefined };
-
 /** A log of 12 KiB segments that never runs housekeeping of its own accord in the middle of a test. */
 export function openTestLog(files: LossyFiles, options: Partial<LogOptions> = {}): Promise<OwnedLog> {
   return openLog({
@@ -48,7 +46,6 @@ export function openTestLog(files: LossyFiles, options: Partial<LogOptions> = {}
     segmentBytes: 12 * 1024,
     clock: new TestClock(),
     files,
-    reserve: noReserve,
     ...options,
   });
 }
@@ -70,7 +67,7 @@ export function request(n: number, sizeBytes = 100 + ((n * 397) % 1700), options
   };
 }
 
-export function digestOf(body: Uint8Array): Buffer {
+function digestOf(body: Uint8Array): Buffer {
   return createHash('sha256').update(body).digest().subarray(0, 16);
 }
 
@@ -113,5 +110,3 @@ export function isRequest(frame: Frame, entry: Entry): boolean {
     Buffer.concat(entry.pieces).equals(frame.body)
   );
 }
-
-export const testSignal: Signal = 'traces';
