@@ -38,16 +38,16 @@ describe.each(['http', 'grpc'] as const)('over %s we accept and refuse what the 
   it.each(cases(corpus()).map((one) => [`${one.signal}, ${one.encoding}, ${one.name}`, one] as const))(
     '%s',
     async (_, one) => {
-      expect(await unexpected([one], protocol)).toEqual([]);
+      expect((await unexpected([one], protocol)).join('\n')).toBe('');
     },
   );
 
   it(`mutations of protobuf, seed ${seed}`, async () => {
-    expect(await unexpected(mutations('protobuf', 400, seed), protocol)).toEqual([]);
+    expect((await unexpected(mutations('protobuf', 400, seed), protocol)).join('\n')).toBe('');
   });
 
   it.runIf(protocol === 'http')(`mutations of JSON, seed ${seed}`, async () => {
-    expect(await unexpected(mutations('json', 400, seed), protocol)).toEqual([]);
+    expect((await unexpected(mutations('json', 400, seed), protocol)).join('\n')).toBe('');
   });
 });
 
