@@ -176,7 +176,11 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     http: clientAddress(config.host, Number(new URL(restUrl).port)),
   };
   observed.listening(addresses, { grpc, http });
-  logger.info({ version: options.version, listeners: addresses, dataDir: config.dataDir }, 'listening');
+  // Whoever wants to be called shows it himself.
+  logger[options.onListening === undefined ? 'info' : 'debug'](
+    { version: options.version, listeners: addresses, dataDir: config.dataDir },
+    'listening',
+  );
   options.onListening?.(addresses);
 
   const reason = await stop.requested;

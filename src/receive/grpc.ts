@@ -106,7 +106,6 @@ export class GrpcListener implements Listener {
     server.on('session', (session) => this.#onSession(session));
     server.on('sessionError', (error) => this.connectionFailed('HTTP/2 error', error));
     server.on('tlsClientError', (error) => this.connectionFailed('TLS error', error));
-    server.on('error', (error) => this.logger?.error({ error: error.message }, 'OTLP/gRPC listener failed'));
   }
 
   async listen(host: string, port: number): Promise<void> {
@@ -117,6 +116,8 @@ export class GrpcListener implements Listener {
         resolve();
       });
     });
+    // Before, the caller hears of it; from here on only the log can.
+    this.#server.on('error', (error) => this.logger?.error({ error: error.message }, 'OTLP/gRPC listener failed'));
     ({ address: this.address, port: this.port } = this.#server.address() as AddressInfo);
     this.#sweepTimer = setInterval(() => this.#sweep(), sweepIntervalMs).unref();
   }

@@ -106,7 +106,6 @@ export class HttpListener implements Listener {
     server.on('tlsClientError', () => {
       this.#connectionsFailedTotal += 1;
     });
-    server.on('error', (error) => options.logger?.error({ error: error.message }, 'OTLP/HTTP listener failed'));
   }
 
   async listen(host: string, port: number): Promise<void> {
@@ -117,6 +116,10 @@ export class HttpListener implements Listener {
         resolve();
       });
     });
+    // Before, the caller hears of it; from here on only the log can.
+    this.#server.on('error', (error) =>
+      this.#options.logger?.error({ error: error.message }, 'OTLP/HTTP listener failed'),
+    );
     ({ address: this.address, port: this.port } = this.#server.address() as AddressInfo);
   }
 

@@ -30,16 +30,15 @@ Every setting is also an environment variable (--data-dir is WATCHINGCAT_DATA_DI
     const stopped = new AbortController();
     const { runServer } = await import('../../main.ts');
     try {
-      outcome.exitCode = await runServer(config, {
-        version: packageVersion(),
-        onListening(addresses: Addresses) {
-          if (!screenWanted) return;
-          const ids = { traceId: randomBytes(16).toString('hex'), spanId: randomBytes(8).toString('hex') };
-          const started = { version: packageVersion(), addresses, config, ids };
-          for (const line of startScreen(started, terminal.paint)) terminal.say(line);
-          void announceFirstData(`http://${addresses.http}`, terminal, stopped.signal);
-        },
-      });
+      const onListening = (addresses: Addresses) => {
+        const ids = { traceId: randomBytes(16).toString('hex'), spanId: randomBytes(8).toString('hex') };
+        const started = { version: packageVersion(), addresses, config, ids };
+        for (const line of startScreen(started, terminal.paint)) terminal.say(line);
+        void announceFirstData(`http://${addresses.http}`, terminal, stopped.signal);
+      };
+      // Off a terminal the log says where it listens.
+      const version = packageVersion();
+      outcome.exitCode = await runServer(config, screenWanted ? { version, onListening } : { version });
     } catch (error) {
       const sentence = startFailure(error, config);
       if (sentence === undefined) throw error;
