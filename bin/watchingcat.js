@@ -21,7 +21,9 @@ async function runHere() {
   }
   // Keeps what was stripped and compiled: half the time to `--help`, and a third less memory when the source runs.
   // Not in the system's temporary folder, where others could put something in its place. Where it can't be written, none.
-  if (module.enableCompileCache(fileURLToPath(new URL('../.cache/compiled', import.meta.url))).directory !== undefined) {
+  if (
+    module.enableCompileCache(fileURLToPath(new URL('../.cache/compiled', import.meta.url))).directory !== undefined
+  ) {
     process.env['NODE_COMPILE_CACHE'] ??= module.getCompileCacheDir(); // for the processes that this one starts
   }
   const source = new URL('../src/cli/index.ts', import.meta.url);
