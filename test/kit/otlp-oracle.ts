@@ -53,7 +53,7 @@ function decodeAs(name: string, bytes: Uint8Array): Plain {
   return type.toObject(type.decode(bytes), { longs: String, bytes: String, json: true, arrays: false }) as Plain;
 }
 
-/** Each message type that an export request can hold, with its fields as the `.proto` files have them. */
+/** TracesData, MetricsData, LogsData and each message type that they can hold, with its fields as the `.proto` files have them. */
 export function descriptors(): protobuf.Type[] {
   const found = new Map<string, protobuf.Type>();
   const visit = (type: protobuf.Type): void => {
@@ -61,7 +61,8 @@ export function descriptors(): protobuf.Type[] {
     found.set(type.fullName, type);
     for (const field of type.fieldsArray) if (field.resolvedType instanceof protobuf.Type) visit(field.resolvedType);
   };
-  for (const name of Object.values(requestTypes)) visit(root.lookupType(name));
+  for (const name of ['trace.v1.TracesData', 'metrics.v1.MetricsData', 'logs.v1.LogsData'])
+    visit(root.lookupType(`opentelemetry.proto.${name}`));
   return [...found.values()];
 }
 
