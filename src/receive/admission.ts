@@ -1,5 +1,6 @@
 import { Fault } from '../base/index.ts';
-import { inFlightBytesMax, inFlightBytesPerSenderMax, retryAfterMs } from './limits.ts';
+import { collectEveryBytes, inFlightBytesMax, inFlightBytesPerSenderMax, retryAfterMs } from './limits.ts';
+import { collectYoung } from './young.ts';
 
 /**
  * Bounds the bytes of all requests that are being received or processed, so that memory cannot run away.
@@ -10,6 +11,7 @@ export class Admission {
   readonly #bytesPerSenderMax: number;
   readonly #accounts = new Map<string, Account>();
   #heldBytes = 0;
+  #releasedBytes = 0;
 
   constructor(options: { bytesMax?: number; bytesPerSenderMax?: number } = {}) {
     this.#bytesMax = options.bytesMax ?? inFlightBytesMax;
@@ -46,9 +48,15 @@ export class Admission {
     return undefined;
   }
 
+  /** Gives it back: nobody needs the bytes any more. */
   release(account: Account, bytes: number): void {
     this.#heldBytes -= bytes;
     account.heldBytes -= bytes;
+    this.#releasedBytes += bytes;
+    if (this.#releasedBytes >= collectEveryBytes) {
+      this.#releasedBytes = 0;
+      setImmediate(collectYoung); // after the answer that is about to be written
+    }
     if (account.connections === 0 && account.heldBytes === 0) this.#accounts.delete(account.address);
   }
 }

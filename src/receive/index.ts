@@ -6,4 +6,3 @@ export { type HttpListener, type ListenHttpOptions, listenHttp } from './http.ts
 export { defaultReceiveLimits, type ReceiveLimits } from './limits.ts';
 export type { Listener, ListenerStats, ReceiveLogger, ReceiveObserver } from './listener.ts';
 export { UnpackPool } from './pool.ts';
-export { keepYoungGenerationSmall } from './young.ts';
