@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Load, type LoadProtocol, type LoadSignal, sendLoad } from '../test/kit/load.ts';
+import { median } from '../test/kit/median.ts';
 import { cpuSeconds, memoryMebibytes, resetPeak } from '../test/kit/usage.ts';
 import { type Ratio, ratios } from './goals.ts';
 import { descriptions, type System, type SystemName, startSystem } from './systems.ts';
-import { median, table } from './table.ts';
+import { table } from './table.ts';
 
 export interface IngestOptions {
   readonly systems: readonly SystemName[];

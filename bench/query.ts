@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LoadSignal, sendLoad } from '../test/kit/load.ts';
+import { median } from '../test/kit/median.ts';
 import { getJson, type Running, startProcess } from '../test/kit/process.ts';
 import { memoryMebibytes } from '../test/kit/usage.ts';
 import { storedItems } from './systems.ts';
-import { median, table } from './table.ts';
+import { table } from './table.ts';
 
 interface TraceList {
   readonly traces: readonly { readonly traceId: string }[];

@@ -2,10 +2,11 @@ import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { median } from '../test/kit/median.ts';
 import { startProcess } from '../test/kit/process.ts';
 import { runProgram } from '../test/kit/program.ts';
 import { cpuSeconds, memoryMebibytes, processTree } from '../test/kit/usage.ts';
-import { median, table } from './table.ts';
+import { table } from './table.ts';
 
 const root = join(import.meta.dirname, '..');
 

@@ -89,7 +89,7 @@ async function pages(rest: string, path: string, query: Record<string, string>):
     const answer = (await getJson(rest, path, page)) as Record<string, unknown>;
     if (answer['incomplete'] === true) throw new Error(`${path}: incomplete: ${JSON.stringify(answer['warnings'])}`);
     items.push(...(answer[path.slice(path.lastIndexOf('/') + 1)] as unknown[]));
-    cursor = answer['nextCursor'] as string | undefined;
+    cursor = (answer['nextCursor'] as string | null) ?? undefined;
   } while (cursor !== undefined);
   return items;
 }
