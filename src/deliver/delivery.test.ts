@@ -376,6 +376,7 @@ describe('delivery', () => {
     await start(place, quick);
     await append(place.log, '1 2 3 4 5 6 7 8 9');
     await drained(place.log, 'quick');
+    await until(() => slow.calls.length === 1);
     expect(quick.stored).toHaveLength(9);
     expect(place.log.cursor('slow').settledSeq).toBe(0);
     expect(delivery.stats().logs).toMatchObject({ state: 'delivering', pendingFrames: 9, batchesInFlight: 1 });

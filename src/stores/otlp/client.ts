@@ -222,6 +222,8 @@ function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return 'unknown error';
   // A host with several addresses fails with one error for each.
   if (thrown instanceof AggregateError && thrown.errors.length > 0) return describe(thrown.errors[0]);
+  // A stream that was waiting for its connection says no more than that it was cancelled.
+  if (thrown.cause instanceof Error) return describe(thrown.cause);
   return thrown.message || thrown.name;
 }
 
