@@ -8,5 +8,5 @@ export const formBytesMax = 1_048_576;
 export const requestTimeoutMs = 30_000;
 /** Bytes of a trace in protobuf that are turned into JSON at once, in about 5 ms; beyond it a thread does it. */
 export const traceInlineBytesMax = 65_536;
-/** Milliseconds without a large trace after which that thread ends, and gives its memory back. */
-export const traceThreadIdleMs = 30_000;
+/** Heap of that thread; past it the trace is answered 503. */
+export const traceThreadHeapMegabytesMax = 1_024;

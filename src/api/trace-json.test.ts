@@ -47,6 +47,6 @@ it('fails what waits when it is closed, and leaves the bytes that it was given',
   const waiting = traceJson.encode(large).catch((thrown: Error) => thrown.message);
   await traceJson[Symbol.asyncDispose]();
   await traceJson[Symbol.asyncDispose]();
-  expect(await waiting).toBe('the thread for traces ended');
+  expect(await waiting).toBe('stopping');
   expect(large.length).toBeGreaterThan(traceInlineBytesMax);
 });
