@@ -84,7 +84,7 @@ describe('damage costs only the frames that it hits, and the log opens', () => {
       if (lost.length > 0) expect(stats.quarantinedBytes, where).toBeGreaterThan(0);
       expect(cursor, where).toBeLessThanOrEqual(3);
     }
-  });
+  }, 120_000);
 
   it('bytes overwritten across frames: those behind are found again', async () => {
     const whole = await made();

@@ -110,6 +110,32 @@ describe('append', () => {
     files.onAttempt = undefined;
   });
 
+  it('a listener that throws costs nobody an acknowledgement', async () => {
+    await using log = await openTestLog(new LossyFiles());
+    log.onDurable(() => {
+      throw new Error('a bug');
+    });
+    await fill(log, 1, 3);
+    expect(log.stats()).toMatchObject({ durableSeq: 3, refusing: undefined });
+  });
+
+  it('opening reads the heads of a backlog and its last segment only', async () => {
+    const files = new LossyFiles();
+    const log = await openTestLog(files);
+    await fill(log, 1, 150);
+    await log[Symbol.asyncDispose]();
+    const segments = segmentsIn(files);
+    expect(segments.length).toBeGreaterThan(12);
+    const readBytes = new Map<string, number>();
+    files.onAttempt = ({ kind, path, bytes }) => {
+      if (kind === 'read') readBytes.set(path, (readBytes.get(path) ?? 0) + bytes);
+    };
+    await using again = await openTestLog(files);
+    for (const segment of segments.slice(0, -1)) expect(readBytes.get(segment)).toBe(4096);
+    expect(readBytes.get(segments.at(-1)!)).toBeGreaterThan(4096);
+    expect(again.durableSeq).toBe(150);
+  });
+
   it('after closing it refuses, and closing twice is closing once', async () => {
     const log = await openTestLog(new LossyFiles());
     const last = log.append(request(1));
@@ -397,6 +423,18 @@ describe('cursors', () => {
     expect(again.cursorNames()).toEqual(['otlp/a b']);
     expect(again.cursor('otlp/a b').settledSeq).toBe(4);
     expect(again.cursor('new').settledSeq).toBe(again.stats().firstSeq - 1);
+  });
+
+  it('one that is made while a segment is being sealed starts before it', async () => {
+    const files = new LossyFiles();
+    await using log = await openTestLog(files);
+    await fill(log, 1, 8);
+    let made: number | undefined;
+    files.onAttempt = ({ kind }) => {
+      if (kind === 'truncate') made ??= log.cursor('new').settledSeq;
+    };
+    await fill(log, 9, 20);
+    expect(made).toBe(0);
   });
 
   it('is written soon after it moved', async () => {

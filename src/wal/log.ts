@@ -5,6 +5,7 @@ import { ActiveSegment } from './active.ts';
 import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
 import { LogCursor } from './cursor.ts';
 import { DigestFiles } from './digests.ts';
+import { Disk } from './disk.ts';
 import { type FileSystem, hasCode, systemFiles } from './files.ts';
 import { encodeHead, paddingOf, sealHead } from './frame.ts';
 import {
@@ -12,7 +13,6 @@ import {
   briefRetryAfterMs,
   cursorFlushMs,
   diskCheckMs,
-  diskUseMax,
   fullRetryAfterMs,
   groupBytesMax,
   groupPiecesMax,
@@ -29,7 +29,7 @@ import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import { PlaceFile } from './slots.ts';
 
-// The owner's side of a log. What holds, each with a test of that name in log.test.ts or power.test.ts:
+// The owner's side of a log. What holds, each with a test of that name beside this file:
 // - a frame is on disk before its append resolves
 // - sequence numbers never repeat within a log id
 // - a failed write acknowledges nothing and its file is not written again
@@ -84,7 +84,7 @@ export async function openLog(options: LogOptions): Promise<OwnedLog> {
   const recovered = await recover(files, options.dir, options.signal, { windowMs, clock, remember });
   const digestFiles = new DigestFiles(files, options.dir, windowMs, recovered.digestFiles);
   const log = new SegmentedLog(options, files, repeats, digestFiles, recovered);
-  await log.start();
+  log.start();
   return log;
 }
 
@@ -111,7 +111,7 @@ class SegmentedLog implements OwnedLog {
   readonly #clock: Clock;
   readonly #logger: LogWriter | undefined;
   readonly #onFailure: ((error: unknown) => void) | undefined;
-  readonly #reserve: Reserve | undefined;
+  readonly #disk: Disk;
   readonly #maxBytes: number;
   readonly #segmentBytes: number;
   readonly #quarantine: Quarantine;
@@ -145,9 +145,6 @@ class SegmentedLog implements OwnedLog {
 
   /** The last request did not fit. */
   #atBound = false;
-  #diskFull = false;
-  /** After ENOSPC nothing is tried before this. */
-  #retryAtMs = 0;
   #writtenSinceCheck = true;
   #timer: NodeJS.Timeout | undefined;
   #flushTimer: NodeJS.Timeout | undefined;
@@ -169,7 +166,7 @@ class SegmentedLog implements OwnedLog {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onFailure = options.onFailure;
-    this.#reserve = options.reserve;
+    this.#disk = new Disk(files, options);
     this.#maxBytes = options.maxBytes;
     this.#segmentBytes =
       options.segmentBytes ?? Math.max(segmentBytesMin, Math.min(segmentBytesMax, Math.floor(options.maxBytes / 8)));
@@ -188,9 +185,7 @@ class SegmentedLog implements OwnedLog {
     }
   }
 
-  async start(): Promise<void> {
-    this.#chore(() => this.#checkDisk());
-    await this.#chores;
+  start(): void {
     const { corruptFrames, quarantinedBytes } = this.#quarantine;
     if (quarantinedBytes > 0) {
       this.#logger?.warn(
@@ -200,8 +195,8 @@ class SegmentedLog implements OwnedLog {
     }
     this.#timer = setInterval(() => this.#tick(), diskCheckMs);
     this.#timer.unref();
-    this.#chore(async () => this.#reserve?.restore());
     this.#reclaim();
+    this.#chore(() => this.#disk.check());
   }
 
   get durableSeq(): number {
@@ -276,7 +271,7 @@ class SegmentedLog implements OwnedLog {
 
   get #refusing(): 'bound' | 'disk' | 'failed' | undefined {
     if (this.#failed) return 'failed';
-    if (this.#diskFull || this.#clock.monotonicMs() < this.#retryAtMs) return 'disk';
+    if (this.#disk.isFull) return 'disk';
     return this.#atBound ? 'bound' : undefined;
   }
 
@@ -365,9 +360,7 @@ class SegmentedLog implements OwnedLog {
     let fault: Fault;
     let refused = group;
     if (hasCode(error, 'ENOSPC', 'EDQUOT')) {
-      this.#retryAtMs = this.#clock.monotonicMs() + diskCheckMs;
-      await this.#reserve?.giveUp();
-      this.#logger?.warn({ signal: this.signal }, 'the disk is full: requests are refused until there is space');
+      await this.#disk.ranOut();
       fault = unavailable(diskFullMessage, fullRetryAfterMs, error);
       refused = [...group, ...this.#waiting]; // those that wait would meet the same
     } else {
@@ -511,7 +504,7 @@ class SegmentedLog implements OwnedLog {
       try {
         await cursor.flush();
       } catch (error) {
-        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#reserve?.giveUp();
+        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#disk.ranOut();
         else this.#logger?.warn({ signal: this.signal, cursor: cursor.name, err: error }, 'a cursor was not written');
         this.#flushSoon();
       }
@@ -569,12 +562,9 @@ class SegmentedLog implements OwnedLog {
   #tick(): void {
     if (this.#digestFiles.hasWork) this.#chore(() => this.#writeDigests());
     const refusing = this.#refusing;
-    if (refusing || this.#diskFull || this.#writtenSinceCheck) {
-      this.#chore(async () => {
-        this.#writtenSinceCheck = false;
-        await this.#checkDisk();
-        if (!this.#refusing) await this.#reserve?.restore();
-      });
+    if (refusing || this.#writtenSinceCheck) {
+      this.#writtenSinceCheck = false;
+      this.#chore(() => this.#disk.check());
     }
     if (this.#sealed.length > 0) this.#reclaim();
     // Where the open segment is all that fills the disk, and delivered, it must go for the log to accept again.
@@ -588,18 +578,6 @@ class SegmentedLog implements OwnedLog {
     await this.#seal(open);
     this.#drain = undefined;
     if (this.#waiting.length > 0) this.#drain = this.#writeGroups();
-  }
-
-  async #checkDisk(): Promise<void> {
-    const { usedBytes, availableBytes } = await this.#files.statfs(this.#dir);
-    const full = usedBytes > diskUseMax * (usedBytes + availableBytes);
-    if (full !== this.#diskFull) {
-      const fields = { signal: this.signal, usedBytes, availableBytes };
-      if (full)
-        this.#logger?.warn(fields, 'the disk is more than 90 % full: requests are refused until there is space');
-      else this.#logger?.info(fields, 'the disk has space again: requests are accepted');
-    }
-    this.#diskFull = full;
   }
 
   onDurable(listener: (seq: number) => void): void {

@@ -202,4 +202,4 @@ it('is a queue that keeps what it acknowledged, whatever happens', async () => {
     { numRuns: 120 },
   );
   expect(powerLosses).toBeGreaterThan(20);
-});
+}, 120_000);

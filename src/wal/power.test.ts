@@ -111,4 +111,4 @@ it('a frame is on disk before its append resolves: power lost after each operati
       }
     }
   }
-});
+}, 120_000);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { FileSystem } from './files.ts';
-import { reserveBytes } from './limits.ts';
+import { diskUseMax, reserveBytes } from './limits.ts';
 
 /** Space that is kept free for cursors and manifests. One per disk: logs that share a disk share it. */
 export interface Reserve {
@@ -38,7 +38,9 @@ export function reserveIn(dir: string, files: FileSystem, sizeBytes = reserveByt
             there = true;
             return;
           }
-          if ((await files.statfs(dir)).availableBytes < 2 * sizeBytes) return;
+          const { usedBytes, availableBytes } = await files.statfs(dir);
+          // The reserve itself must not be what fills the disk.
+          if (usedBytes + 2 * sizeBytes > diskUseMax * (usedBytes + availableBytes)) return;
           const file = await files.open(path, 'create');
           try {
             // Zeros that are really written: a sparse file would reserve nothing.
