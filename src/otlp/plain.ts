@@ -25,13 +25,13 @@ export function plainAttributes(bytes: Uint8Array, start: number, end: number, f
 }
 
 /** int64 as a number where that is exact. */
-export function plainInteger(integer: bigint): number | string {
+function plainInteger(integer: bigint): number | string {
   const number = Number(integer);
   return Number.isSafeInteger(number) ? number : integer.toString();
 }
 
 /** A double as JSON can hold it. */
-export function plainDouble(double: number): number | string {
+function plainDouble(double: number): number | string {
   return Number.isFinite(double) ? double : String(double);
 }
 
