@@ -63,3 +63,5 @@ export const workerIdleMs = 30_000;
 export const workerHeapMegabytesMax = 768;
 /** Text in an answer. The specification allows 4 MiB for the whole answer; nobody reads more than this. */
 export const messageCharactersMax = 8 * 1024;
+/** How long what a refused client still sends is read and thrown away, so that it gets to read the answer. */
+export const lingerMs = 2_000;
