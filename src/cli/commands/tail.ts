@@ -31,6 +31,7 @@ Examples:
       namespace: options.namespace,
     });
     const stop = new AbortController();
+    terminal.say(terminal.paint('dim', `following ${rest.endpoint}; Ctrl-C ends`));
     process.once('SIGINT', () => stop.abort());
     if (format === 'csv') terminal.print(csvLines(logColumns, [])[0] ?? '');
     const seen = new SeenIds(tailIdsMax);
