@@ -150,6 +150,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     ledger,
     counters,
     metrics,
+    logger,
   });
   parts.defer(() => observed.close());
 

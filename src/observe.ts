@@ -18,6 +18,7 @@ export function observeParts(parts: {
   readonly ledger: PipelineLedger;
   readonly counters: PipelineCounters;
   readonly metrics: OwnMetrics;
+  readonly logger: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }): {
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
@@ -25,7 +26,7 @@ export function observeParts(parts: {
   draining(): void;
   close(): void;
 } {
-  const { clock, logs, destinations, deadLetters, admission, ledger, counters, metrics } = parts;
+  const { clock, logs, destinations, deadLetters, admission, ledger, counters, metrics, logger } = parts;
   const startedMs = clock.monotonicMs();
   let addresses: { readonly [name: string]: string } = {};
   let listeners: { readonly [name: string]: Listener } = {};
@@ -35,7 +36,29 @@ export function observeParts(parts: {
     const stats = new Map(destinations.map((destination) => [destination.name, destination.stats()]));
     ledger.advance((name, signal) => stats.get(name)?.[signal]?.settledSeq ?? 0);
   };
-  const advancing = setInterval(advance, advanceMs).unref();
+  const failing = new Set<string>();
+  /** One line when a destination begins to fail and one when it works again: what an operator looks for in the log. */
+  const watch = () => {
+    for (const destination of destinations) {
+      for (const [signal, loop] of Object.entries(destination.stats())) {
+        const key = `${destination.name} ${signal}`;
+        const fields = { destination: destination.name, signal, pendingBytes: loop.pendingBytes };
+        if (loop.lastError !== undefined && !failing.has(key)) {
+          failing.add(key);
+          logger.warn(
+            { ...fields, reason: loop.lastError },
+            'delivery fails and is tried again; the log keeps what waits',
+          );
+        } else if (loop.lastError === undefined && failing.delete(key)) {
+          logger.info(fields, 'delivery works again');
+        }
+      }
+    }
+  };
+  const advancing = setInterval(() => {
+    advance();
+    watch();
+  }, advanceMs).unref();
 
   metrics.register(counters.source);
   metrics.register(function* () {
