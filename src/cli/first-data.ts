@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Signal, signals } from '../base/index.ts';
+import { recordNoun, type Signal, signals } from '../base/index.ts';
 import { escapeForTerminal } from './escape.ts';
 import { pollMs } from './limits.ts';
 import { connect } from './rest.ts';
@@ -10,8 +10,6 @@ interface Flow {
   readonly signal: Signal;
   readonly stages: { readonly received: { readonly count: number } };
 }
-
-const nouns = { traces: 'span', metrics: 'data point', logs: 'log record' } as const satisfies Record<Signal, string>;
 
 /**
  * Says when the first span, data point and log record have come, and from whom; asks the process itself until it knows
@@ -30,7 +28,7 @@ export async function announceFirstData(endpoint: string, terminal: Terminal, ca
       if (stages.received.count === 0 || !missing.delete(signal)) continue;
       const seconds = Math.round((performance.now() - startedMs) / 1000);
       const sender = service === '' ? '' : ` from ${escapeForTerminal(service)}`;
-      terminal.say(`${terminal.paint('green', '✓')} first ${nouns[signal]}${sender} after ${seconds} s`);
+      terminal.say(`${terminal.paint('green', '✓')} first ${recordNoun[signal]}${sender} after ${seconds} s`);
     }
   }
 }
