@@ -58,6 +58,8 @@ class Transcoder {
   readonly #writer: Writer;
   #at = 0;
   #depth = 0;
+  /** Messages around the value at hand. */
+  #messages = -1;
   /** Members and indexes that lead to the value at hand. */
   readonly #path: (string | number)[] = [];
   /** Bounds of the current string's content in `#text`; decoded where it held escapes. */
@@ -88,7 +90,8 @@ class Transcoder {
     if (this.#json[this.#at] !== openBrace) throw this.#wrongType('an object');
     const byName = members.get(name)!;
     const writer = this.#writer;
-    let written: Written | undefined;
+    let seen = 0; // slots that were written, as bits
+    const written = 32 * ++this.#messages;
     this.#enter();
     for (let first = true; this.#nextMember(first); first = false) {
       const member = byName.get(readString(this.#text, this.#textStart, this.#textEnd));
@@ -99,17 +102,23 @@ class Transcoder {
       }
       const { field, slot } = member;
       this.#path.push(field.name);
-      written ??= new Written();
-      written.forget(slot, writer);
+      const bit = 1 << slot;
+      if ((seen & bit) !== 0) {
+        takeOut(writer, written, slot, seen);
+        seen &= ~bit;
+      }
       if (!this.#isNull()) {
         const start = writer.length;
         if (field.repeated) this.#array(field);
         else this.#value(field);
-        written.add(slot, start, writer.length);
+        seen |= bit;
+        starts[written + slot] = start;
+        ends[written + slot] = writer.length;
       }
       this.#path.pop();
     }
     this.#depth--;
+    this.#messages--;
   }
 
   #array(field: Field): void {
@@ -164,7 +173,7 @@ class Transcoder {
         this.#expectString();
         writer.tag(number, wireBytes);
         writer.varint(this.#textEnd - this.#textStart);
-        writer.raw(this.#text.subarray(this.#textStart, this.#textEnd));
+        writer.rawRange(this.#text, this.#textStart, this.#textEnd);
         break;
       case 'bytes':
         writer.bytes(number, this.#base64());
@@ -483,31 +492,21 @@ class Transcoder {
   }
 }
 
-/** Where the members of one object were written, so that a duplicate can take the place of the earlier one. */
-class Written {
-  readonly #slots: number[] = [];
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
+/**
+ * Where the members of each object that is open were written, by 32 × its depth + slot, so that a duplicate can take the
+ * place of the earlier one. Shared by all calls, as none waits.
+ */
+const starts = new Float64Array(32 * (jsonDepthMax + 1));
+const ends = new Float64Array(32 * (jsonDepthMax + 1));
 
-  add(slot: number, start: number, end: number): void {
-    this.#slots.push(slot);
-    this.#starts.push(start);
-    this.#ends.push(end);
-  }
-
-  forget(slot: number, writer: Writer): void {
-    const found = this.#slots.indexOf(slot);
-    if (found < 0) return;
-    const start = this.#starts[found]!;
-    const size = this.#ends[found]! - start;
-    writer.remove(start, start + size);
-    this.#slots.splice(found, 1);
-    this.#starts.splice(found, 1);
-    this.#ends.splice(found, 1);
-    for (let later = found; later < this.#slots.length; later++) {
-      this.#starts[later]! -= size;
-      this.#ends[later]! -= size;
-    }
+function takeOut(writer: Writer, written: number, slot: number, seen: number): void {
+  const start = starts[written + slot]!;
+  const size = ends[written + slot]! - start;
+  writer.remove(start, start + size);
+  for (let other = 0; other < 32; other++) {
+    if ((seen & (1 << other)) === 0 || starts[written + other]! <= start) continue;
+    starts[written + other]! -= size;
+    ends[written + other]! -= size;
   }
 }
 

@@ -383,6 +383,15 @@ export class Writer {
     this.#length += value.length;
   }
 
+  /** Bytes from within others; short ones without making a view of them, which costs more than they do. */
+  rawRange(bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start;
+    this.#reserve(size);
+    if (size > 64) this.#buffer.set(bytes.subarray(start, end), this.#length);
+    else for (let index = 0; index < size; index++) this.#buffer[this.#length + index] = bytes[start + index]!;
+    this.#length += size;
+  }
+
   /** Begins a submessage or a packed field; what `end` wants is returned. */
   begin(field: number): number {
     this.tag(field, wireBytes);
