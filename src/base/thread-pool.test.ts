@@ -50,8 +50,8 @@ describe('ThreadPool', () => {
     { name: 'eat memory', code: 'tooLarge', outOfMemory: () => new Fault('tooLarge', 'too much') },
   ])('a thread that is told to $name costs its own task: $code', async ({ name, code, outOfMemory }) => {
     const deaths: unknown[] = [];
-    const pool = open({ threadsMax: 1, onDeath: (error) => deaths.push(error), ...(outOfMemory && { outOfMemory }) });
-    const lost = pool.run({ do: name } as Errand).catch((thrown: Fault) => thrown.code);
+    const pool = open({ threadsMax: 1, onDeath: (error) => deaths.push(error) });
+    const lost = pool.run({ do: name } as Errand, [], outOfMemory).catch((thrown: Fault) => thrown.code);
     const kept = doubled(pool, 3);
     expect(await lost).toBe(code);
     expect(await kept).toEqual([6]);

@@ -15,8 +15,6 @@ export interface ThreadPoolOptions {
   /** Heap of one thread; past it the thread dies. */
   readonly heapMegabytesMax: number;
   readonly threadsMax?: number;
-  /** What the task is answered whose thread ran out of heap. Default: as for any thread that died. */
-  readonly outOfMemory?: () => Fault;
   readonly onDeath?: (error: Error | undefined) => void;
 }
 
@@ -50,13 +48,14 @@ export class ThreadPool<Task, Result> {
   }
 
   /**
-   * @param transfer Buffers that are handed over with the task, not copied: the caller has them no longer.
+   * @param transfer    Buffers that are handed over with the task, not copied: the caller has them no longer.
+   * @param outOfMemory What a task is answered whose thread ran out of heap. Default: as for any thread that died.
    * @throws Fault as the thread threw it; `unavailable` when the pool is closed or the thread died.
    */
-  run(task: Task, transfer: readonly Transferable[] = []): Promise<Result> {
+  run(task: Task, transfer: readonly Transferable[] = [], outOfMemory?: () => Fault): Promise<Result> {
     if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
-      this.#queue.push({ task, transfer, resolve, reject });
+      this.#queue.push({ task, transfer, outOfMemory, resolve, reject });
       this.#dispatch();
     });
   }
@@ -123,7 +122,7 @@ export class ThreadPool<Task, Result> {
     this.#options.onDeath?.(failure);
     const outOfMemory = failure !== undefined && 'code' in failure && failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
     if (this.#closed) job.reject(stopping());
-    else if (outOfMemory && this.#options.outOfMemory !== undefined) job.reject(this.#options.outOfMemory());
+    else if (outOfMemory && job.outOfMemory !== undefined) job.reject(job.outOfMemory());
     // What was handed over went with the thread; the caller's own caller still has it.
     else job.reject(new Fault('unavailable', 'interrupted', { retryAfterMs, cause: failure }));
     this.#dispatch();
@@ -163,6 +162,7 @@ interface Thread<Task, Result> {
 interface Job<Task, Result> {
   readonly task: Task;
   readonly transfer: readonly Transferable[];
+  readonly outOfMemory: (() => Fault) | undefined;
   readonly resolve: (result: Result) => void;
   readonly reject: (fault: Fault) => void;
 }

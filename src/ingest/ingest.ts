@@ -43,7 +43,6 @@ export function createIngest(parts: {
     name: 'ingest',
     entry: entryPath(import.meta.url, './worker.ts'),
     heapMegabytesMax: workerHeapMegabytesMax,
-    outOfMemory: () => new Fault('tooLarge', 'the request needs more memory than one request may'),
   });
 
   const accept: Accept = async (signal, body, sender): Promise<Accepted> => {
@@ -83,7 +82,11 @@ export function createIngest(parts: {
 
   function inThread(task: Preparation): Promise<Prepared> {
     const body = ownBuffer(task.body);
-    return threads.run({ ...task, body }, [body.buffer]);
+    return threads.run(
+      { ...task, body },
+      [body.buffer],
+      () => new Fault('tooLarge', 'the request needs more memory than one request may'),
+    );
   }
 
   return { accept, [Symbol.asyncDispose]: () => threads.close() };

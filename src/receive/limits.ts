@@ -55,10 +55,6 @@ export const retryAfterMs = 1_000;
 export const inlineDecompressedBytesMax = 256 * 1024;
 /** JSON up to this size is converted on the main thread: as above. */
 export const inlineJsonBytesMax = 32 * 1024;
-/** Threads that unpack what is larger. */
-export const workersMax = 2;
-/** A thread without work ends after this; the next large body starts another. */
-export const workerIdleMs = 30_000;
 /** Heap of one such thread. Past it the thread dies, and the request that it worked on is answered as too large. */
 export const workerHeapMegabytesMax = 768;
 /** Text in an answer. The specification allows 4 MiB for the whole answer; nobody reads more than this. */

@@ -109,7 +109,7 @@ describe('a thread that dies', () => {
     }
   };
   const large = () => packed({ body: gzipSync(Buffer.alloc(1_000_000)) });
-  const die = `({ signal }) => { if (signal === 'traces') throw new Error('bug'); parentPort.postMessage({ body: new Uint8Array(3) }); }`;
+  const die = `({ signal }) => { if (signal === 'traces') throw new Error('bug'); parentPort.postMessage({ result: new Uint8Array(3) }); }`;
 
   it('costs its own request, which may come again; the next has a new thread', () =>
     withEntry(die, async (pool) => {
