@@ -6,7 +6,8 @@ export interface Limits {
   readonly recordsMax: number;
   /**
    * Repeated things of every kind together: records, attributes, elements of arrays, events, links, exemplars, buckets,
-   * bounds, quantiles, metrics, scopes, resources. 64 MiB can hold 33 million empty ones. Passed: `tooLarge`.
+   * bounds, quantiles, metrics, scopes, resources. 64 MiB can hold 33 million empty ones; at this bound they
+   * may still be 16 bytes each, which real ones exceed. Passed: `tooLarge`.
    */
   readonly elementsMax: number;
   /** AnyValues within each other, the outermost counted as 1. Deeper: its record is rejected. */
@@ -32,7 +33,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   requestBytesMax: 64 * 1024 * 1024, // recommended by OTLP 1.11.0
   recordsMax: 100_000,
-  elementsMax: 8_000_000,
+  elementsMax: 4_000_000,
   anyValueDepthMax: 64, // AttributeValueDepthLimit's default, OpenTelemetry specification "Attribute Limits"
   attributesMax: 1_024,
   attributeValueBytesMax: 64 * 1024,

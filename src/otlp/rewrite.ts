@@ -300,6 +300,7 @@ class Rewriter {
     const byNumber = fieldsByNumber.get(name)!;
     const counts = { attributes: 0, events: 0, links: 0, exemplars: 0 };
     const dropped = { attributes: 0, events: 0, links: 0 };
+    let tooMany = 0; // attributes; there may be millions, so they are noted once
     const merged = new Set<number>();
     const begin = content.valueEnd;
     while (content.next()) {
@@ -313,7 +314,7 @@ class Rewriter {
         if (field.kind === 'KeyValue' && name !== 'KeyValueList') {
           if (++counts.attributes > limits.attributesMax) {
             dropped.attributes++;
-            this.#warn('attributes beyond the limit of their number were dropped');
+            tooMany++;
           } else if (keySize(content) > limits.attributeKeyBytesMax) {
             dropped.attributes++;
             this.#warn('attributes with too long a key were dropped');
@@ -363,6 +364,7 @@ class Rewriter {
         }
       }
     }
+    if (tooMany > 0) this.#warn('attributes beyond the limit of their number were dropped', tooMany);
     for (const field of schema[name]) {
       const kind = droppedCounts[field.name];
       if (kind !== undefined && dropped[kind] > 0) writer.uint32(field.number, Math.min(dropped[kind], 0xffffffff));
@@ -417,8 +419,8 @@ class Rewriter {
     this.#note(this.#rejections, reason, count);
   }
 
-  #warn(what: string): void {
-    this.#note(this.#warnings, what, 1);
+  #warn(what: string, count = 1): void {
+    this.#note(this.#warnings, what, count);
   }
 
   #note(notes: Map<string, Note>, text: string, count: number): void {
