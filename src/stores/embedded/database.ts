@@ -49,8 +49,7 @@ export function literal(text: string): string {
 
 /** Collects what a statement binds. Everything that a user wrote goes through here. */
 export class Params {
-  readonly values: DuckDBValue[] = [];
-  readonly types: DuckDBType[] = [];
+  readonly #given: { readonly value: DuckDBValue; readonly type: DuckDBType }[] = [];
 
   text(value: string): string {
     return this.#add(value, VARCHAR);
@@ -73,9 +72,21 @@ export class Params {
     return this.#add(value, BIGINT);
   }
   #add(value: DuckDBValue, type: DuckDBType): string {
-    this.values.push(value);
-    this.types.push(type);
-    return `$${this.values.length}`;
+    this.#given.push({ value, type });
+    return `$p${this.#given.length}`;
+  }
+
+  /** Those that the statement uses: a condition that turned out to be constant may have left some out. */
+  boundTo(sql: string): { values: Record<string, DuckDBValue>; types: Record<string, DuckDBType> } {
+    const values: Record<string, DuckDBValue> = {};
+    const types: Record<string, DuckDBType> = {};
+    for (const [, name] of sql.matchAll(/\$(p\d+)/g)) {
+      const given = this.#given[Number(name!.slice(1)) - 1];
+      if (given === undefined) continue;
+      values[name!] = given.value;
+      types[name!] = given.type;
+    }
+    return { values, types };
   }
 }
 
@@ -104,7 +115,8 @@ export class Session {
    */
   rows(sql: string, params: Params): Promise<readonly Row[]> {
     return this.#run(async () => {
-      const result = await this.#connection.run(sql, params.values, params.types);
+      const { values, types } = params.boundTo(sql);
+      const result = await this.#connection.run(sql, values, types);
       return await result.getRows();
     });
   }
@@ -113,7 +125,8 @@ export class Session {
   chunks(sql: string, params: Params, visit: (columns: Columns, rows: number) => Promise<void>): Promise<void> {
     return this.#run(async () => {
       // Not streamed: `visit` may ask something else on this connection, which would end a stream.
-      const result = await this.#connection.run(sql, params.values, params.types);
+      const { values, types } = params.boundTo(sql);
+      const result = await this.#connection.run(sql, values, types);
       for (let index = 0; index < result.chunkCount; index++) {
         const chunk = result.getChunk(index);
         await visit(new Columns(chunk), chunk.rowCount);

@@ -42,6 +42,8 @@ export interface EmbeddedStore extends Destination {
   tick(): Promise<void>;
   /** Merges files while some are worth it. */
   mergeAll(): Promise<void>;
+  /** Checks all files against their checksums; those that are damaged are set aside. Ticks do it file by file. */
+  scrub(): Promise<void>;
   /** Writes everything that is hot into files, and commits it. */
   rollAll(): Promise<void>;
 }
@@ -146,6 +148,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     tick: tickOnce,
     mergeAll: async () => {
       for (const shelf of shelves.values()) await shelf.mergeAll();
+    },
+    scrub: async () => {
+      for (const shelf of shelves.values()) while (await shelf.scrubOne());
     },
     rollAll: async () => {
       for (const shelf of shelves.values()) await shelf.rollAll();

@@ -104,7 +104,7 @@ export function traceReader(options: ReadOptions): TraceReader {
             }
           });
         }
-        return seen.size === 0 ? undefined : encodeTrace([...origins.values()]);
+        return seen.size === 0 ? undefined : encodeTrace([...origins.values()].filter(({ spans }) => spans.size > 0));
       }),
   };
 }

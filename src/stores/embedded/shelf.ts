@@ -134,6 +134,8 @@ export class Shelf {
   #generations = 0;
   #pinnedFiles = new Map<string, number>();
   #unlink = new Set<string>();
+  /** Files whose checksums were right when they were read in this process, or that it wrote. */
+  readonly #checked = new Set<string>();
   /** Last sequence number taken of each log, kept or hot. */
   readonly #taken: Map<string, number>;
   readonly #digests = new Map<string, string>();
@@ -144,6 +146,7 @@ export class Shelf {
   readonly #openedMs: number;
   readonly #openedMonotonicMs: number;
   #dropping: Promise<void> = Promise.resolve();
+  #removing: Promise<void> = Promise.resolve();
   #committing: Promise<unknown> = Promise.resolve();
   #roomFor: (() => void)[] = [];
   #closed = false;
@@ -324,6 +327,8 @@ export class Shelf {
     this.#roll();
     await this.#rolling;
     await this.#expire();
+    await this.#removing;
+    await this.scrubOne();
     this.#mergeSoon();
   }
 
@@ -362,7 +367,7 @@ export class Shelf {
         // Nothing is lost: the generation stays, and is tried again at the next tick.
         this.#lastError = error instanceof Error ? error.message : String(error);
         this.#options.warn(`rolling ${this.kind.signal} failed: ${this.#lastError}`);
-        await new Promise((resolve) => setTimeout(resolve, 200).unref());
+        await new Promise((resolve) => setTimeout(resolve, 200));
         return;
       }
       for (const resolve of this.#roomFor.splice(0)) resolve();
@@ -433,7 +438,10 @@ export class Shelf {
 
   /** Files that no manifest names any more: removed when no query reads them. */
   #retire(bases: Iterable<string>): void {
-    for (const base of bases) this.#unlink.add(base);
+    for (const base of bases) {
+      this.#unlink.add(base);
+      this.#checked.delete(base);
+    }
     this.#unlinkUnpinned();
   }
 
@@ -546,6 +554,7 @@ export class Shelf {
       sizeBytes += await sizeOf(path + name);
       crcs.push(await crcOf(path + name));
     }
+    this.#checked.add(base);
     let bloomBytes = 0;
     if (this.kind.traceIds) {
       const filter = await this.#bloom(connection, facts);
@@ -701,6 +710,18 @@ export class Shelf {
     return true;
   }
 
+  /**
+   * Checks files against their checksums, each once in the life of the process: damage that DuckDB would read over is found
+   * while nobody waits. @returns false when all were checked.
+   */
+  async scrubOne(): Promise<boolean> {
+    const file = this.#manifest.files.find(({ base }) => !this.#checked.has(base));
+    if (file === undefined) return false;
+    this.#checked.add(file.base);
+    if (!(await this.#isWhole(file))) await this.#setAside(file);
+    return true;
+  }
+
   /** Takes a damaged file out of the manifest and moves it to where a person can look at it. */
   async #setAside(file: FileEntry): Promise<void> {
     if (!this.#manifest.files.some(({ base }) => base === file.base)) return;
@@ -723,9 +744,9 @@ export class Shelf {
     for (const base of this.#unlink) {
       if (this.#pinnedFiles.has(base)) continue;
       this.#unlink.delete(base);
-      void removeEntry(this.#options, base).catch((error: unknown) =>
-        this.#options.warn(`removing ${base} failed: ${String(error)}`),
-      );
+      this.#removing = this.#removing
+        .then(() => removeEntry(this.#options, base))
+        .catch((error: unknown) => this.#options.warn(`removing ${base} failed: ${String(error)}`));
     }
   }
 
@@ -758,6 +779,7 @@ export class Shelf {
     await this.#rolling;
     await this.#committing;
     await this.#dropping;
+    await this.#removing;
     this.#mergeConnection?.closeSync();
     this.#append?.closeSync();
     this.#maintain?.closeSync();
