@@ -7,8 +7,8 @@ const MiB = 1024 * KiB;
 export const segmentBytesMax = 64 * MiB;
 /** Smaller logs get smaller segments, an eighth of their bound, so that delivering frees space in steps; never below this. */
 export const segmentBytesMin = 64 * KiB;
-/** Zeros are written this far ahead of the frames: overwriting costs half of what growing a file costs. */
-export const fillAheadBytes = 4 * MiB;
+/** The next segment's zeros are synced in steps of this size. */
+export const fillStepBytes = 4 * MiB;
 /** Requests that one write takes; the next ones wait for the next write. One larger request goes alone. */
 export const groupBytesMax = 8 * MiB;
 /** Pieces that one write takes: what Linux takes in one writev (IOV_MAX) is 1024. */

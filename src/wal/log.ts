@@ -28,6 +28,7 @@ import { type Remembered, RepeatTable } from './repeats.ts';
 import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import { PlaceFile } from './slots.ts';
+import { Spare } from './spare.ts';
 
 // The owner's side of a log. What holds, each with a test of that name beside this file:
 // - a frame is on disk before its append resolves
@@ -112,6 +113,7 @@ class SegmentedLog implements OwnedLog {
   readonly #logger: LogWriter | undefined;
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #disk: Disk;
+  readonly #spare: Spare;
   readonly #maxBytes: number;
   readonly #segmentBytes: number;
   readonly #quarantine: Quarantine;
@@ -171,6 +173,7 @@ class SegmentedLog implements OwnedLog {
     this.#segmentBytes =
       options.segmentBytes ?? Math.max(segmentBytesMin, Math.min(segmentBytesMax, Math.floor(options.maxBytes / 8)));
     this.#repeats = repeats;
+    this.#spare = new Spare(files, options.dir, this.#segmentBytes);
     this.#quarantine = recovered.quarantine;
     this.#state = recovered.state;
     this.#digestFiles = digestFiles;
@@ -276,7 +279,7 @@ class SegmentedLog implements OwnedLog {
   }
 
   get #sizeBytes(): number {
-    return this.#sealedBytes + (this.#open?.position ?? 0);
+    return this.#sealedBytes + (this.#open?.position ?? 0) + this.#spare.sizeBytes;
   }
 
   /** One write at a time; what comes meanwhile makes the next group. */
@@ -337,6 +340,7 @@ class SegmentedLog implements OwnedLog {
     this.#durableSeq = seq - 1;
     this.#failuresInARow = 0;
     this.#writtenSinceCheck = true;
+    this.#prepareSpare(segment);
     const cameMs = this.#clock.monotonicMs();
     for (const { key, entry, answer, resolve } of group) {
       if (key !== '') {
@@ -360,6 +364,7 @@ class SegmentedLog implements OwnedLog {
     let fault: Fault;
     let refused = group;
     if (hasCode(error, 'ENOSPC', 'EDQUOT')) {
+      await this.#spare.discard();
       await this.#disk.ranOut();
       fault = unavailable(diskFullMessage, fullRetryAfterMs, error);
       refused = [...group, ...this.#waiting]; // those that wait would meet the same
@@ -401,7 +406,7 @@ class SegmentedLog implements OwnedLog {
       seal: newSeal(this.logId, number),
     };
     this.#nextNumber++;
-    const segment = await ActiveSegment.create(this.#files, this.#dir, header, this.#segmentBytes);
+    const segment = await ActiveSegment.create(this.#files, this.#dir, header, this.#segmentBytes, this.#spare.take());
     this.#open = segment;
     try {
       // Before its first frame, so that the loss of the whole file would be noticed.
@@ -411,6 +416,12 @@ class SegmentedLog implements OwnedLog {
       throw error;
     }
     return segment;
+  }
+
+  /** Well before the open segment is full, so that the zeros need not hurry; never where the log's bound is near. */
+  #prepareSpare({ position }: ActiveSegment): void {
+    if (position < this.#segmentBytes / 4 || this.#sizeBytes + 2 * this.#segmentBytes > this.#maxBytes) return;
+    this.#spare.prepare();
   }
 
   /** The segment takes no more frames. */
@@ -618,6 +629,7 @@ class SegmentedLog implements OwnedLog {
     await this.#chores;
     await this.#flushCursors();
     if (this.#open) await this.#seal(this.#open);
+    await this.#spare.discard();
     await this.#chores;
     for (const cursor of this.#cursors.values()) await cursor.close();
     await this.#state.close();

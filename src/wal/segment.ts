@@ -117,12 +117,18 @@ export function newerVersion(path: string, version: number): Fault {
 
 /**
  * Makes a segment under its final name in one step: a crash leaves it whole or not at all.
+ * @param spare A file of zeros that becomes it.
  * @returns the file, open for durable writes.
  */
-export async function createSegment(files: FileSystem, dir: string, header: SegmentHeader): Promise<File> {
+export async function createSegment(
+  files: FileSystem,
+  dir: string,
+  header: SegmentHeader,
+  spare?: string,
+): Promise<File> {
   const path = join(dir, segmentName(header.number, header.firstSeq));
-  const aside = `${path}.new`;
-  const file = await files.open(aside, 'createDurable');
+  const aside = spare ?? `${path}.new`;
+  const file = await files.open(aside, spare === undefined ? 'createDurable' : 'writeDurable');
   try {
     await file.writev([encodeHeader(header)], 0);
     await files.rename(aside, path);
