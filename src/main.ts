@@ -40,6 +40,8 @@ export interface ServerOptions {
   readonly version: string;
   /** Called once, when all three listeners accept. `host:port`, as a client writes it. */
   readonly onListening?: (addresses: { otlpGrpc: string; otlpHttp: string; http: string }) => void;
+  /** Reads the configuration again, for SIGHUP. @throws Fault as at the start; then all stays as it is. */
+  readonly reload?: () => Config;
 }
 
 /** A destination that runs. */
@@ -58,8 +60,9 @@ interface Running {
 export async function runServer(config: Config, options: ServerOptions): Promise<number> {
   setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`);
   const clock = systemClock;
-  const logger = createLogger({ level: config.logLevel, readable: process.stderr.isTTY === true });
-  const stop = stopRequested(logger);
+  const onTerminal = process.stderr.isTTY === true;
+  const logger = createLogger({ level: config.logLevel, readable: onTerminal });
+  const stop = stopRequested(logger, { onTerminal, reload });
   await using parts = new AsyncDisposableStack();
   parts.defer(() => stop.dispose());
   for (const warning of config.warnings) logger.warn(warning);
@@ -191,6 +194,19 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   // Both doors at once, then the queries. What follows is disposed of in reverse: destinations, logs, lock.
   await Promise.all([grpc.close(doorsGraceMs), http.close(doorsGraceMs)]);
   return reason.kind === 'failed' ? 1 : 0;
+
+  function reload(): void {
+    try {
+      const { logLevel } = options.reload?.() ?? config;
+      logger.level = logLevel;
+      logger.info(
+        { logLevel },
+        'configuration read again: the level of the log is taken over, all else at the next start',
+      );
+    } catch (thrown) {
+      logger.error({ problem: Fault.from(thrown).message }, 'the configuration is not usable, so all stays as it is');
+    }
+  }
 
   async function startEmbedded(): Promise<EmbeddedChild> {
     const child = await startEmbeddedChild({

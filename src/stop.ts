@@ -19,9 +19,13 @@ export interface StopRequest {
 
 /**
  * Listens for SIGTERM and SIGINT. A second SIGTERM changes nothing, a second SIGINT cuts the waiting short, a third one
- * kills. An exception that nobody caught ends the process at once, exit code 1: the log makes that safe.
+ * kills. SIGHUP is a terminal that went away, and ends the process, where there was one; elsewhere it asks to reload.
+ * An exception that nobody caught ends the process at once, exit code 1: the log makes that safe.
  */
-export function stopRequested(logger: { fatal(fields: object, message: string): void }): StopRequest {
+export function stopRequested(
+  logger: { fatal(fields: object, message: string): void },
+  options: { readonly onTerminal: boolean; readonly reload: () => void },
+): StopRequest {
   const first = Promise.withResolvers<StopReason>();
   const hurry = new AbortController();
   let interrupts = 0;
@@ -32,11 +36,15 @@ export function stopRequested(logger: { fatal(fields: object, message: string): 
     if (interrupts >= 3) process.exit(130);
     first.resolve({ kind: 'interrupted', text: 'SIGINT' });
   };
+  const hungUp = () => {
+    if (options.onTerminal) first.resolve({ kind: 'interrupted', text: 'SIGHUP' });
+    else options.reload();
+  };
   const crashed = (error: unknown) => {
     logger.fatal({ err: error }, 'a bug: the process ends, and what was acknowledged is on disk');
     process.exit(1);
   };
-  process.on('SIGTERM', terminated).on('SIGINT', interrupted);
+  process.on('SIGTERM', terminated).on('SIGINT', interrupted).on('SIGHUP', hungUp);
   process.on('uncaughtException', crashed).on('unhandledRejection', crashed);
   return {
     requested: first.promise,
@@ -46,7 +54,7 @@ export function stopRequested(logger: { fatal(fields: object, message: string): 
     },
     sleep: (ms) => sleep(ms, undefined, { signal: hurry.signal }).catch(() => undefined),
     dispose() {
-      process.off('SIGTERM', terminated).off('SIGINT', interrupted);
+      process.off('SIGTERM', terminated).off('SIGINT', interrupted).off('SIGHUP', hungUp);
       process.off('uncaughtException', crashed).off('unhandledRejection', crashed);
     },
   };

@@ -53,9 +53,13 @@ Every setting is also an environment variable (--data-dir is WATCHINGCAT_DATA_DI
 
 function configOrFailure(command: Command): Config {
   try {
-    return loadConfig({ flags: writtenFlags(command), env: process.env, cwd: process.cwd() });
+    return readConfig(command);
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     throw new CommandFailure('usage', `The configuration is not usable:\n${error.message.replace(/^/gm, '  ')}`);
   }
+}
+
+function readConfig(command: Command): Config {
+  return loadConfig({ flags: writtenFlags(command), env: process.env, cwd: process.cwd() });
 }
