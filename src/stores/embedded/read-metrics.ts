@@ -3,7 +3,7 @@ import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Serie
 import { Params, type Session } from './database.ts';
 import { type SeriesType, staleNanHigh, staleNanLow } from './decode-metrics.ts';
 import { exponentialPoint, type HistogramPoint, histogramPoint, labelNumber, summaryPoint } from './points.ts';
-import { overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
+import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
 import type { Part } from './shelf.ts';
 import { member } from './sql.ts';
 
@@ -21,27 +21,31 @@ export function metricReader(options: ReadOptions): MetricReader {
     metrics: (search, cancel) =>
       reading(options, cancel, async (session, parts): Promise<Page<MetricSummary>> => {
         const found = new Map<string, { type: SeriesType; unit: string; description: string; series: Set<bigint> }>();
-        const scan = await overParts(options, within(parts, search.range), async (part) => {
-          const params = new Params();
-          const rows = await session.rows(
-            `SELECT name, type, unit, description, list(id) FROM ${part.dictionary}
+        const scan = await overParts(
+          options,
+          options.shelf.grouped(within(parts, search.range), filesAtOnce),
+          async (part) => {
+            const params = new Params();
+            const rows = await session.rows(
+              `SELECT name, type, unit, description, list(id) FROM ${part.dictionary}
              WHERE id IN (SELECT series FROM ${part.facts} WHERE ${timeCondition(search.range, params)}) GROUP BY ALL`,
-            params,
-          );
-          for (const [name, type, unit, description, ids] of rows) {
-            let metric = found.get(String(name));
-            if (metric === undefined) {
-              metric = {
-                type: String(type) as SeriesType,
-                unit: String(unit),
-                description: String(description),
-                series: new Set(),
-              };
-              found.set(String(name), metric);
+              params,
+            );
+            for (const [name, type, unit, description, ids] of rows) {
+              let metric = found.get(String(name));
+              if (metric === undefined) {
+                metric = {
+                  type: String(type) as SeriesType,
+                  unit: String(unit),
+                  description: String(description),
+                  series: new Set(),
+                };
+                found.set(String(name), metric);
+              }
+              for (const id of (ids as { items: bigint[] }).items) metric.series.add(id);
             }
-            for (const id of (ids as { items: bigint[] }).items) metric.series.add(id);
-          }
-        });
+          },
+        );
         const items = [...found]
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([name, { series, type, ...rest }]) => ({
@@ -62,7 +66,7 @@ export function metricReader(options: ReadOptions): MetricReader {
           endUnixNano: nanos(select.endMs) + 1_000_000n,
         };
         const collected = new Collected(select, await LabelTest.prepare(session, select.matchers));
-        for (const part of within(parts, range)) {
+        for (const part of options.shelf.grouped(within(parts, range), filesAtOnce)) {
           await options.shelf.readPart(part, (each) => selectPart(session, each, select, range, collected));
         }
         return collected.series();

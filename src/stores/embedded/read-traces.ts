@@ -7,6 +7,7 @@ import { pageRowsMax, traceSpansMax } from './limits.ts';
 import {
   checkPatterns,
   Durations,
+  filesAtOnce,
   idList,
   minuteCondition,
   overParts,
@@ -69,7 +70,7 @@ export function traceReader(options: ReadOptions): TraceReader {
         if (!/^[0-9a-f]{32}$/.test(hex)) return undefined;
         const origins = new Map<bigint, { parts: OriginBytes; spans: Map<string, Uint8Array> }>();
         const seen = new Set<string>();
-        for (const part of mayHave(options, parts, [hex])) {
+        for (const part of options.shelf.grouped(mayHave(options, parts, [hex]), filesAtOnce)) {
           await options.shelf.readPart(part, async (each) => {
             const params = new Params();
             const rows = await session.rows(
@@ -149,7 +150,8 @@ function mayHave(options: ReadOptions, parts: readonly Part[], traceIds: readonl
   const halves = traceIds.map(
     (hex) => [Number.parseInt(hex.slice(24), 16), Number.parseInt(hex.slice(16, 24), 16)] as const,
   );
-  return parts.filter(({ file }) => {
+  return parts.filter(({ files }) => {
+    const [file] = files; // before they are grouped
     if (file === undefined || file.bloomBytes === 0) return true;
     const path = options.shelf.bloomPath(file);
     return halves.some(([low, high]) => bloomHas(path, file.bloomBytes, low, high));
@@ -203,7 +205,7 @@ async function searchTraces(
     let least: bigint | undefined;
     const scan = await overParts(
       options,
-      ordered,
+      options.shelf.grouped(ordered),
       async (part) => {
         const params = new Params();
         const conditions = [matching(search, part, range, params)];
@@ -275,7 +277,7 @@ async function newerThan(
   if (candidates.length === 0) return gone;
   const hexes = candidates.map(({ id }) => id.replaceAll('-', ''));
   const newer = parts.filter(({ maxTimeUnixNano }) => maxTimeUnixNano >= after.time);
-  for (const part of mayHave(options, newer, hexes)) {
+  for (const part of options.shelf.grouped(mayHave(options, newer, hexes), filesAtOnce)) {
     await options.shelf.readPart(part, async (each) => {
       const params = new Params();
       const where = matching(search, each, range, params);
@@ -312,7 +314,7 @@ async function summaries(
   }
   const sums = new Map<string, Sum>();
   const hexes = candidates.map(({ id }) => id.replaceAll('-', ''));
-  for (const part of mayHave(options, parts, hexes)) {
+  for (const part of options.shelf.grouped(mayHave(options, parts, hexes), filesAtOnce)) {
     await options.shelf.readPart(part, async (each) => {
       const params = new Params();
       const ids = candidates.map(({ id }) => `CAST(${params.text(id)} AS UUID)`).join(', ');

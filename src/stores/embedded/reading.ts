@@ -74,11 +74,8 @@ export async function overParts(
   for (const part of parts) {
     if (!more(part)) break;
     try {
-      const done = await options.shelf.readPart(part, async (each) => {
-        await visit(each);
-        return true;
-      });
-      if (done === undefined) warnings.push('a damaged file was left out');
+      const { damaged } = await options.shelf.readPart(part, visit);
+      if (damaged && !warnings.includes(leftOut)) warnings.push(leftOut);
     } catch (error) {
       if (!(error instanceof Fault) || error.code !== 'tooSlow') throw error;
       warnings.push('the time for one query was used up; narrow the time range or the conditions');
@@ -88,6 +85,12 @@ export async function overParts(
   return { incomplete: warnings.length > 0, warnings };
 }
 
+/** What an answer says that was made without a damaged file. */
+export const leftOut = 'a damaged file was left out';
+
+/** Files that one statement reads where all of them are needed anyway. */
+export const filesAtOnce = 256;
+
 /** One statement over the roll-ups of all parts; damaged files are left out. */
 export async function overRollups(
   options: ReadOptions,
@@ -96,7 +99,7 @@ export async function overRollups(
   statement: (rollup: string, params: Params) => string,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const part of parts) {
+  for (const part of options.shelf.grouped(parts, filesAtOnce)) {
     await options.shelf.readPart(part, async (each) => {
       const params = new Params();
       const sql = statement(each.rollup, params);

@@ -62,7 +62,8 @@ export interface Part {
   readonly minTimeUnixNano: bigint;
   readonly maxTimeUnixNano: bigint;
   readonly rows: number;
-  readonly file: FileEntry | undefined;
+  /** None for a hot generation; one, or several that are read as one. */
+  readonly files: readonly FileEntry[];
 }
 
 /** What a query sees, whatever is rolled, merged or deleted meanwhile, until it is released. */
@@ -665,37 +666,95 @@ export class Shelf {
       minTimeUnixNano: 0n,
       maxTimeUnixNano: maxU64,
       rows: generation.rows,
-      file: undefined,
+      files: [],
     };
   }
 
   #filePart(file: FileEntry): Part {
-    const path = join(this.#options.folder, file.base);
+    return this.#groupPart([file])!;
+  }
+
+  /**
+   * Several files as one part, so that one statement reads them side by side; undefined where their columns clash. Columns
+   * that a file lacks are NULL there, and its records have such attributes in the overflow.
+   */
+  #groupPart(files: readonly FileEntry[]): Part | undefined {
+    const promoted = unitePromoted(files.map((file) => file.promoted));
+    if (promoted === undefined) return undefined;
+    const from = (name: string, more: string) => {
+      const paths = files.map(({ base }) => literal(join(this.#options.folder, base + name)));
+      return `read_parquet([${paths.join(', ')}], union_by_name = true${more})`;
+    };
     return {
-      facts: `read_parquet(${literal(`${path}.parquet`)})`,
-      dictionary: `read_parquet(${literal(`${path}.origins.parquet`)})`,
-      rollup: `read_parquet(${literal(`${path}.rollup.parquet`)})`,
-      promoted: file.promoted,
-      keys: file.keys,
-      resourceKeys: file.resourceKeys,
-      minTimeUnixNano: file.minTimeUnixNano,
-      maxTimeUnixNano: file.maxTimeUnixNano,
-      rows: file.rows,
-      file,
+      facts: from('.parquet', ', filename = true, file_row_number = true'),
+      dictionary:
+        files.length === 1
+          ? from('.origins.parquet', '')
+          : `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet', '')})`,
+      rollup: from('.rollup.parquet', ''),
+      promoted,
+      keys: uniteKeys(files.map(({ keys }) => keys)),
+      resourceKeys: uniteNames(files.map(({ resourceKeys }) => resourceKeys)),
+      minTimeUnixNano: files.reduce(
+        (least, file) => (file.minTimeUnixNano < least ? file.minTimeUnixNano : least),
+        maxU64,
+      ),
+      maxTimeUnixNano: files.reduce((most, file) => (file.maxTimeUnixNano > most ? file.maxTimeUnixNano : most), 0n),
+      rows: files.reduce((sum, { rows }) => sum + rows, 0),
+      files,
     };
   }
 
   /**
-   * Reads one part. A file that cannot be read because it is damaged is set aside, and the answer is made of the others.
-   * @returns undefined where the file was damaged.
+   * Joins neighbours: hot parts stay alone, files become groups of growing size, so that a search which finds enough in the
+   * newest file reads no other, and one that has to read all does it in few statements.
+   * @param first files in the first group.
    */
-  async readPart<T>(part: Part, read: (part: Part) => Promise<T>): Promise<T | undefined> {
+  grouped(parts: readonly Part[], first = 1): Part[] {
+    const groups: Part[] = [];
+    let size = first;
+    let group: Part | undefined;
+    for (const part of parts) {
+      const joined =
+        group === undefined || part.files.length === 0 || group.files.length >= size
+          ? undefined
+          : this.#groupPart([...group.files, ...part.files]);
+      if (joined !== undefined) {
+        group = joined;
+        continue;
+      }
+      if (group !== undefined) {
+        groups.push(group);
+        if (group.files.length >= size) size *= 4;
+      }
+      if (part.files.length === 0) {
+        groups.push(part);
+        group = undefined;
+      } else group = part;
+    }
+    if (group !== undefined) groups.push(group);
+    return groups;
+  }
+
+  /**
+   * Reads one part. Files that cannot be read because they are damaged are set aside, and the answer is made of the others.
+   * @returns whether a file was left out.
+   */
+  async readPart(part: Part, read: (part: Part) => Promise<void>): Promise<{ damaged: boolean }> {
     try {
-      return await read(part);
+      await read(part);
+      return { damaged: false };
     } catch (error) {
-      if (part.file === undefined || error instanceof Fault || (await this.#isWhole(part.file))) throw error;
-      await this.#setAside(part.file);
-      return undefined;
+      if (part.files.length === 0 || error instanceof Fault) throw error;
+      const whole: FileEntry[] = [];
+      for (const file of part.files) {
+        if (await this.#isWhole(file)) whole.push(file);
+        else await this.#setAside(file);
+      }
+      if (whole.length === part.files.length) throw error; // it was not the files
+      const rest = this.#groupPart(whole);
+      if (rest !== undefined && whole.length > 0) await read(rest);
+      return { damaged: true };
     }
   }
 
