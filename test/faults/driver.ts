@@ -31,6 +31,7 @@ export class Load {
   readonly unexpected: string[] = [];
   round = 0;
   #stopping = false;
+  #abandoned = false;
 
   constructor(ledger: Ledger, ports: Ports, random: () => number) {
     this.#ledger = ledger;
@@ -44,6 +45,12 @@ export class Load {
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#workers);
+  }
+
+  /** Ends at once, whether or not anybody answers: for a test that has failed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abandoned = true;
+    await this.stop();
   }
 
   async #work(signal: Entry['signal'], sender: Sender): Promise<void> {
@@ -60,7 +67,7 @@ export class Load {
           this.unexpected.push(outcome);
           break;
         }
-        if (!patient) break;
+        if (!patient || this.#abandoned) break;
         await sleep(20);
       }
       await sleep(4);

@@ -15,16 +15,18 @@ const seed = Number(process.env['WATCHINGCAT_TEST_SEED'] ?? 1);
 
 it(`killed ${kills} times under load, seed ${seed}: nothing acknowledged is lost, nothing is there twice`, async () => {
   await using folder = await temporaryFolder();
+  await using processes = new AsyncDisposableStack();
   const random = randomFrom(seed);
   const ports = await choosePorts();
   const ledger = new Ledger(join(folder.path, 'ledger'));
-  const load = new Load(ledger, ports, random);
+  await using load = new Load(ledger, ports, random);
   const options = { dataDir: join(folder.path, 'data'), env: portVariables(ports) };
   const readyMs: number[] = [];
   const started: number[] = [];
   const start = async (): Promise<Running> => {
     const from = performance.now();
     const running = await startProcess(options);
+    processes.defer(async () => void (await running.stop('SIGKILL'))); // where the test fails
     readyMs.push(performance.now() - from);
     return running;
   };

@@ -9,18 +9,24 @@ import { Ledger } from './ledger.ts';
 
 it('SIGTERM under load: ends with 0 in time, and nothing acknowledged is lost', async () => {
   await using folder = await temporaryFolder();
+  await using processes = new AsyncDisposableStack();
   const ports = await choosePorts();
   const ledger = new Ledger(join(folder.path, 'ledger'));
-  const load = new Load(ledger, ports, randomFrom(1));
+  await using load = new Load(ledger, ports, randomFrom(1));
   const options = { dataDir: join(folder.path, 'data'), env: portVariables(ports) };
-  const first = await startProcess(options);
+  const start = async () => {
+    const running = await startProcess(options);
+    processes.defer(async () => void (await running.stop('SIGKILL'))); // where the test fails
+    return running;
+  };
+  const first = await start();
   await sleep(1500);
   const [ended] = await Promise.all([first.stop(), sleep(200).then(() => first.stop())]); // a second SIGTERM is safe
   console.log(`ended after ${ended.tookMs.toFixed(0)} ms`);
   expect(ended.code).toBe(0);
   expect(ended.tookMs).toBeLessThan(25_000); // Kubernetes kills after 30 s
   load.round = 1;
-  const second = await startProcess(options);
+  const second = await start();
   await sleep(500);
   await load.stop();
   await eventually(() => settled(second.http), Boolean, 60_000);
