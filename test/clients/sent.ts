@@ -9,7 +9,7 @@ export interface Sent {
 }
 
 /** The attributes that the sending programs set, as the query interface shows them. */
-export const attributes = {
+const attributes = {
   'client.text': 'grüße, 世界',
   'client.count': 42,
   'client.ratio': 0.25,
