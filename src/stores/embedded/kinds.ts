@@ -20,6 +20,7 @@ export const traceKind: ShelfKind = {
   columns: spanColumns,
   dictionaryColumns: originColumns,
   traceIds: true,
+  promotes: true,
   order: '',
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.name, f.kind, ${minute},
@@ -44,6 +45,7 @@ export const logKind: ShelfKind = {
   columns: logColumns,
   dictionaryColumns: originColumns,
   traceIds: true,
+  promotes: true,
   order: '',
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.severity, ${minute},
@@ -66,6 +68,7 @@ export const metricKind: ShelfKind = {
   columns: pointColumns,
   dictionaryColumns: seriesColumns,
   traceIds: false,
+  promotes: false,
   order: 'series, time_unix_nano',
   rollup: (facts, dictionary) =>
     `SELECT s.service, s.namespace, s.environment, ${minute},

@@ -12,6 +12,9 @@ export const hotBytesMax = 32 * 1024 * 1024;
 /** Rows of one generation: narrow rows (data points) would otherwise grow its sort and its indexes past what bytes tell. */
 export const hotRowsMax = 400_000;
 
+/** Rows after which the first generation of a new folder is rolled, so that the next one has columns for its attributes. */
+export const learnRows = 5000;
+
 /** Age in ms at which a generation is rolled though it is small: bounds what a start has to read again from the log. */
 export const hotAgeMaxMs = 120_000;
 

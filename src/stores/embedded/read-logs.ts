@@ -26,8 +26,8 @@ import {
   timeCondition,
   within,
 } from './reading.ts';
-import type { Part } from './shelf.ts';
-import { compileFilter, severities, severityName, valueAsJson } from './sql.ts';
+import { type Part, span } from './shelf.ts';
+import { compileFilter, keysOf, severities, severityName, valueAsJson } from './sql.ts';
 
 /** A record that was found. Where it is in a file, its bytes are read only when it is on the page. */
 interface Found {
@@ -66,7 +66,7 @@ export function logReader(options: ReadOptions): LogReader {
         const found: Found[] = [];
         const { incomplete, warnings } = await overParts(
           options,
-          options.shelf.grouped(ordered),
+          options.shelf.grouped(ordered, 1, keysOf(search.filter)),
           async (part) => {
             found.push(...(await searchPart(session, part, { ...search, range }, after, limit + 1)));
             found.sort((a, b) => (descending ? byPlace(b, a) : byPlace(a, b)));
@@ -98,7 +98,7 @@ export function logReader(options: ReadOptions): LogReader {
         const counts = new Map<bigint, { [level: string]: number }>();
         const { incomplete, warnings } = await overParts(
           options,
-          options.shelf.grouped(within(parts, range), filesAtOnce),
+          options.shelf.grouped(within(parts, range), filesAtOnce, keysOf(search.filter)),
           async (part) => {
             const params = new Params();
             const where = `${timeCondition(range, params)} AND ${compileFilter(search.filter, 'logs', part, params)}`;
@@ -214,9 +214,9 @@ async function readRecords(
           : `(filename = ${params.text(file)} AND file_row_number IN (${list}))`;
       });
       const hot = part.files.length === 0;
-      const times = found.map(({ time }) => time);
-      const least = params.u64(times.reduce((a, b) => (a < b ? a : b)));
-      const most = params.u64(times.reduce((a, b) => (a > b ? a : b)));
+      const times = span(found.map(({ time }) => time));
+      const least = params.u64(times.least);
+      const most = params.u64(times.most);
       const rows = await session.rows(
         `SELECT ${hot ? "'', rowid" : 'filename, file_row_number'}, observed_time_unix_nano, record, origin FROM ${part.facts}
          WHERE time_unix_nano BETWEEN ${least} AND ${most} AND (${places.join(' OR ')})`,
@@ -342,7 +342,7 @@ async function readFields(
     };
     const { incomplete, warnings } = await overParts(
       options,
-      options.shelf.grouped(within(parts, search.range), filesAtOnce),
+      options.shelf.grouped(within(parts, search.range), filesAtOnce, keysOf(search.filter)),
       async (part) => {
         const selected = (params: Params) =>
           `FROM ${part.facts} WHERE ${timeCondition(search.range, params)} AND ${compileFilter(search.filter, 'logs', part, params)}`;
@@ -396,7 +396,7 @@ async function readFieldValues(
     const field = fieldNamed(search.field);
     const { incomplete, warnings } = await overParts(
       options,
-      options.shelf.grouped(within(parts, search.range), filesAtOnce),
+      options.shelf.grouped(within(parts, search.range), filesAtOnce, keysOf(search.filter)),
       async (part) => {
         const params = new Params();
         const value = valueAsJson(field, 'logs', part, params);

@@ -19,7 +19,7 @@ import {
   within,
 } from './reading.ts';
 import type { Part } from './shelf.ts';
-import { compileFilter } from './sql.ts';
+import { compileFilter, keysOf } from './sql.ts';
 
 export function traceReader(options: ReadOptions): TraceReader {
   return {
@@ -205,7 +205,7 @@ async function searchTraces(
     let least: bigint | undefined;
     const scan = await overParts(
       options,
-      options.shelf.grouped(ordered),
+      options.shelf.grouped(ordered, 1, keysOf(search.filter)),
       async (part) => {
         const params = new Params();
         const conditions = [matching(search, part, range, params)];

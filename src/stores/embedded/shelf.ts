@@ -11,7 +11,16 @@ import { literal } from './database.ts';
 import type { Decoder } from './decode.ts';
 import { crcOf, type FileOps, listFolder, sizeOf } from './files.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
-import { digestsMax, fileKeysMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, rowGroupRows, sealedMax } from './limits.ts';
+import {
+  digestsMax,
+  fileKeysMax,
+  hotAgeMaxMs,
+  hotBytesMax,
+  hotRowsMax,
+  learnRows,
+  rowGroupRows,
+  sealedMax,
+} from './limits.ts';
 import { type FileEntry, type Manifest, readManifest, writeManifest } from './manifest.ts';
 import { planMerge, uniteKeys, uniteNames, unitePromoted } from './merge.ts';
 import { promotedSpecs } from './schema.ts';
@@ -31,6 +40,8 @@ export interface ShelfKind {
   readonly dictionaryColumns: readonly ColumnSpec[];
   /** Whether facts have a trace id that files are asked for. */
   readonly traceIds: boolean;
+  /** Whether records have attributes, the most frequent of which get columns. */
+  readonly promotes: boolean;
   /** ORDER BY of a file's rows, '' where they are as they came. */
   readonly order: string;
   /** Selects the roll-up of facts: one row for each minute and what is told apart. */
@@ -235,7 +246,11 @@ export class Shelf {
       this.#roll();
       return { kind: 'retry', pending: 'all', refused: [], afterMs: 1000, reason };
     }
-    if (generation.bytes >= (this.#options.hotBytesMax ?? hotBytesMax) || generation.rows >= hotRowsMax) {
+    const { kind } = this;
+    // A new folder's first rows only teach which attributes are frequent.
+    const learnt = !kind.promotes || generation.promoted.length > 0 || generation.rows < learnRows;
+    const bytesMax = this.#options.hotBytesMax ?? hotBytesMax;
+    if (generation.bytes >= bytesMax || generation.rows >= hotRowsMax || !learnt) {
       this.#seal();
       this.#roll();
     }
@@ -695,11 +710,8 @@ export class Shelf {
       promoted,
       keys: uniteKeys(files.map(({ keys }) => keys)),
       resourceKeys: uniteNames(files.map(({ resourceKeys }) => resourceKeys)),
-      minTimeUnixNano: files.reduce(
-        (least, file) => (file.minTimeUnixNano < least ? file.minTimeUnixNano : least),
-        maxU64,
-      ),
-      maxTimeUnixNano: files.reduce((most, file) => (file.maxTimeUnixNano > most ? file.maxTimeUnixNano : most), 0n),
+      minTimeUnixNano: span(files.map(({ minTimeUnixNano }) => minTimeUnixNano)).least,
+      maxTimeUnixNano: span(files.map(({ maxTimeUnixNano }) => maxTimeUnixNano)).most,
       rows: files.reduce((sum, { rows }) => sum + rows, 0),
       files,
     };
@@ -709,14 +721,16 @@ export class Shelf {
    * Joins neighbours: hot parts stay alone, files become groups of growing size, so that a search which finds enough in the
    * newest file reads no other, and one that has to read all does it in few statements.
    * @param first files in the first group.
+   * @param keys  attributes that will be asked for: files go together where each of them is stored in the same way, so that
+   *              one file that has it in the overflow does not cost the others their columns' statistics.
    */
-  grouped(parts: readonly Part[], first = 1): Part[] {
+  grouped(parts: readonly Part[], first = 1, keys: readonly string[] = []): Part[] {
     const groups: Part[] = [];
     let size = first;
     let group: Part | undefined;
     for (const part of parts) {
       const joined =
-        group === undefined || part.files.length === 0 || group.files.length >= size
+        group === undefined || part.files.length === 0 || group.files.length >= size || !storedAlike(group, part, keys)
           ? undefined
           : this.#groupPart([...group.files, ...part.files]);
       if (joined !== undefined) {
@@ -847,6 +861,27 @@ export class Shelf {
 
 const parquets = ['.parquet', '.origins.parquet', '.rollup.parquet'] as const;
 const siblings = [...parquets, '.bloom'] as const;
+
+/** The least and the greatest of these. */
+export function span(times: readonly bigint[]): { least: bigint; most: bigint } {
+  let [least = 0n] = times;
+  let most = least;
+  for (const time of times) {
+    if (time < least) least = time;
+    if (time > most) most = time;
+  }
+  return { least, most };
+}
+
+function storedAlike(a: Part, b: Part, keys: readonly string[]): boolean {
+  const way = (part: Part, key: string) => {
+    const use = part.keys?.find((each) => each.key === key);
+    if (part.keys !== undefined && use === undefined) return 'absent';
+    const column = part.promoted.some((each) => each.key === key);
+    return `${column ? 'column' : ''} ${use === undefined || use.overflow ? 'overflow' : ''}`;
+  };
+  return keys.every((key) => way(a, key) === way(b, key));
+}
 
 async function removeEntry(options: ShelfOptions, base: string): Promise<void> {
   for (const name of siblings) await options.files.remove(join(options.folder, base + name));

@@ -26,7 +26,10 @@ export function compileFilter(filter: Filter, signal: FilterSignal, part: Part, 
       return `((${compileFilter(filter.of, signal, part, params)}) IS NOT TRUE)`;
     case 'text': {
       const text = params.text(filter.text);
-      const has = (column: string) => `contains(lower(${column}), lower(${text}))`;
+      // Where case makes no difference the costly half of the work is left out.
+      const caseless = filter.text.toLowerCase() === filter.text.toUpperCase();
+      const has = (column: string) =>
+        caseless ? `contains(${column}, ${text})` : `contains(lower(${column}), lower(${text}))`;
       return signal === 'logs' ? has('body') : `(${has('name')} OR ${has('search_text')})`;
     }
     case 'compare':
@@ -62,6 +65,24 @@ export function patternsOf(filter: Filter): string[] {
       return patternsOf(filter.of);
     case 'regex':
       return [filter.pattern];
+    default:
+      return [];
+  }
+}
+
+/** The attributes that a filter asks for. */
+export function keysOf(filter: Filter): string[] {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return filter.of.flatMap(keysOf);
+    case 'not':
+      return keysOf(filter.of);
+    case 'compare':
+    case 'in':
+    case 'regex':
+    case 'exists':
+      return filter.field.scope === 'intrinsic' ? [] : [filter.field.key];
     default:
       return [];
   }
