@@ -37,8 +37,8 @@ Every setting is also an environment variable (--data-dir is WATCHINGCAT_DATA_DI
         void announceFirstData(`http://${addresses.http}`, terminal, stopped.signal);
       };
       // Off a terminal the log says where it listens.
-      const version = packageVersion();
-      outcome.exitCode = await runServer(config, screenWanted ? { version, onListening } : { version });
+      const options = { version: packageVersion(), reload: () => readConfig(command) };
+      outcome.exitCode = await runServer(config, screenWanted ? { ...options, onListening } : options);
     } catch (error) {
       const sentence = startFailure(error, config);
       if (sentence === undefined) throw error;
