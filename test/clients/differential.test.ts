@@ -46,7 +46,8 @@ describe.each(['http', 'grpc'] as const)('over %s we accept and refuse what the 
     expect((await unexpected(mutations('protobuf', 400, seed), protocol)).join('\n')).toBe('');
   });
 
-  it.runIf(protocol === 'http')(`mutations of JSON, seed ${seed}`, async () => {
+  if (protocol === 'grpc') return; // which has no JSON
+  it(`mutations of JSON, seed ${seed}`, async () => {
     expect((await unexpected(mutations('json', 400, seed), protocol)).join('\n')).toBe('');
   });
 });
