@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Column, RowBuffer } from './columns.ts';
+import { type Column, isText, type Rows } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { depthMax } from './limits.ts';
 
@@ -82,7 +82,7 @@ function anyValue(bytes: Uint8Array, start: number, limit: number): void {
 
 /** What attributes are written into. */
 export interface AttributeSink {
-  readonly buffer: RowBuffer;
+  readonly buffer: Rows;
   readonly keys: KeyTable;
   /** Columns of the promoted attributes, by slot. */
   readonly promoted: readonly Column[];
@@ -90,7 +90,7 @@ export interface AttributeSink {
 
 /**
  * Writes attributes of one record, one call each: `begin`, `add` for each KeyValue, `finish`.
- * The overflow is written at the arena's end, so nothing else may be put there in between.
+ * The overflow is written at the scratch's end, so nothing else may be put there in between.
  */
 export class AttributeWriter {
   readonly #sink: AttributeSink;
@@ -100,21 +100,13 @@ export class AttributeWriter {
   /** Where KeyValues of this record lie in pairs of start and end: needed again only where a key comes twice. */
   #pairs: number[] = [];
   #twice = false;
-  #recordStart = 0;
-  #recordAt = 0;
 
   constructor(sink: AttributeSink) {
     this.#sink = sink;
   }
 
-  /**
-   * @param recordStart where the record begins in the bytes that `add` is given.
-   * @param recordAt    where a copy of it begins in the arena.
-   */
-  begin(row: number, recordStart: number, recordAt: number): void {
+  begin(row: number): void {
     this.#row = row;
-    this.#recordStart = recordStart;
-    this.#recordAt = recordAt;
     this.#stamp++;
     this.#jsonStart = this.#sink.buffer.used;
     this.#pairs.length = 0;
@@ -155,9 +147,7 @@ export class AttributeWriter {
         case 1:
           key.texts++;
           if (key.kind === 'text' && isText(bytes, from, to)) {
-            // Its bytes are in the arena already, in the record.
-            const at = this.#recordAt - this.#recordStart;
-            buffer.setBlob(promoted[key.slot]!, this.#row, at + from, at + to);
+            promoted[key.slot]!.setBytes(this.#row, bytes, from, to);
             return;
           }
           break;
@@ -189,13 +179,13 @@ export class AttributeWriter {
       key.overflowed++;
     }
     buffer.reserve(64);
-    if (buffer.used === this.#jsonStart) buffer.arena[buffer.used++] = 0x7b;
-    else buffer.arena[buffer.used++] = comma;
+    if (buffer.used === this.#jsonStart) buffer.scratch[buffer.used++] = 0x7b;
+    else buffer.scratch[buffer.used++] = comma;
     if (key !== undefined) buffer.copy(key.json, 0, key.json.length);
     else {
       writeString(buffer, bytes, keyStart, keyEnd);
       buffer.reserve(1);
-      buffer.arena[buffer.used++] = 0x3a;
+      buffer.scratch[buffer.used++] = 0x3a;
     }
     writeAny(buffer, bytes, valueFrom, valueTo, 0);
   }
@@ -206,8 +196,8 @@ export class AttributeWriter {
     if (this.#twice) this.#again(bytes);
     if (buffer.used === this.#jsonStart) return;
     buffer.reserve(1);
-    buffer.arena[buffer.used++] = 0x7d;
-    buffer.setBlob(overflow, this.#row, this.#jsonStart, buffer.used);
+    buffer.scratch[buffer.used++] = 0x7d;
+    overflow.setBytes(this.#row, buffer.scratch, this.#jsonStart, buffer.used);
   }
 
   /** A key came twice, which OTLP forbids: the last one counts, as in every map. Written anew without the earlier ones. */
@@ -227,7 +217,7 @@ export class AttributeWriter {
       last.set(name, [start, limit]);
     }
     const { buffer, keys, promoted } = this.#sink;
-    for (const column of promoted) column.valid[this.#row >>> 5]! &= ~(1 << (this.#row & 31));
+    for (const column of promoted) column.clear(this.#row);
     for (const key of keys.all()) if (key.record === this.#stamp) key.record = -1;
     buffer.used = this.#jsonStart;
     const pairs = [...last.values()];
@@ -237,13 +227,8 @@ export class AttributeWriter {
   }
 }
 
-function isText(bytes: Uint8Array, start: number, limit: number): boolean {
-  for (let at = start; at < limit; at++) if (bytes[at]! >= 0x80) return isUtf8(bytes.subarray(start, limit));
-  return true;
-}
-
-/** Bytes of one AnyValue as JSON text at the arena's end. */
-export function writeAny(buffer: RowBuffer, bytes: Uint8Array, start: number, limit: number, depth: number): void {
+/** Bytes of one AnyValue as JSON text at the scratch's end. */
+export function writeAny(buffer: Rows, bytes: Uint8Array, start: number, limit: number, depth: number): void {
   anyValue(bytes, start, limit);
   buffer.reserve(48);
   switch (kind) {
@@ -277,7 +262,7 @@ export function writeAny(buffer: RowBuffer, bytes: Uint8Array, start: number, li
 
 /** ArrayValue (5) or KeyValueList (6). */
 function writeNested(
-  buffer: RowBuffer,
+  buffer: Rows,
   bytes: Uint8Array,
   shape: number,
   start: number,
@@ -288,7 +273,7 @@ function writeNested(
     writeAscii(buffer, 'null');
     return;
   }
-  buffer.arena[buffer.used++] = shape === 5 ? 0x5b : 0x7b;
+  buffer.scratch[buffer.used++] = shape === 5 ? 0x5b : 0x7b;
   let first = true;
   let at = start;
   while (at < limit) {
@@ -300,16 +285,16 @@ function writeNested(
     at = end;
     if (tag !== 0x0a) continue;
     buffer.reserve(1);
-    if (!first) buffer.arena[buffer.used++] = comma;
+    if (!first) buffer.scratch[buffer.used++] = comma;
     first = false;
     if (shape === 5) writeAny(buffer, bytes, itemStart, itemEnd, depth);
     else writeKeyValue(buffer, bytes, itemStart, itemEnd, depth);
   }
   buffer.reserve(1);
-  buffer.arena[buffer.used++] = shape === 5 ? 0x5d : 0x7d;
+  buffer.scratch[buffer.used++] = shape === 5 ? 0x5d : 0x7d;
 }
 
-function writeKeyValue(buffer: RowBuffer, bytes: Uint8Array, start: number, limit: number, depth: number): void {
+function writeKeyValue(buffer: Rows, bytes: Uint8Array, start: number, limit: number, depth: number): void {
   let keyStart = 0;
   let keyEnd = 0;
   let valueFrom = 0;
@@ -330,39 +315,40 @@ function writeKeyValue(buffer: RowBuffer, bytes: Uint8Array, start: number, limi
   }
   writeString(buffer, bytes, keyStart, keyEnd);
   buffer.reserve(1);
-  buffer.arena[buffer.used++] = 0x3a;
+  buffer.scratch[buffer.used++] = 0x3a;
   writeAny(buffer, bytes, valueFrom, valueTo, depth);
 }
 
 /** Attributes of a resource, which are few and cached: a JSON object. @param fields where KeyValues lie, as pairs. */
-export function writeObject(buffer: RowBuffer, bytes: Uint8Array, fields: readonly number[]): void {
+export function writeObject(buffer: Rows, bytes: Uint8Array, fields: readonly number[]): void {
   buffer.reserve(1);
-  buffer.arena[buffer.used++] = 0x7b;
+  buffer.scratch[buffer.used++] = 0x7b;
   for (let i = 0; i < fields.length; i += 2) {
     buffer.reserve(1);
-    if (i > 0) buffer.arena[buffer.used++] = comma;
+    if (i > 0) buffer.scratch[buffer.used++] = comma;
     writeKeyValue(buffer, bytes, fields[i]!, fields[i + 1]!, 0);
   }
   buffer.reserve(1);
-  buffer.arena[buffer.used++] = 0x7d;
+  buffer.scratch[buffer.used++] = 0x7d;
 }
 
 /** A JSON string; what is not UTF-8 becomes U+FFFD. */
-function writeString(buffer: RowBuffer, bytes: Uint8Array, start: number, limit: number): void {
+function writeString(buffer: Rows, bytes: Uint8Array, start: number, limit: number): void {
   const size = limit - start;
   buffer.reserve(size + 2);
-  let { arena, used } = buffer;
-  arena[used++] = quote;
+  let { used } = buffer;
+  const { scratch } = buffer;
+  scratch[used++] = quote;
   let at = start;
   let ascii = true;
   for (; at < limit; at++) {
     const byte = bytes[at]!;
     if (byte < 0x20 || byte === quote || byte === backslash) break;
     if (byte >= 0x80) ascii = false;
-    arena[used++] = byte;
+    scratch[used++] = byte;
   }
   if (at === limit && (ascii || isUtf8(bytes.subarray(start, limit)))) {
-    arena[used++] = quote;
+    scratch[used++] = quote;
     buffer.used = used;
     return;
   }
@@ -371,15 +357,15 @@ function writeString(buffer: RowBuffer, bytes: Uint8Array, start: number, limit:
   buffer.copy(json, 0, json.length);
 }
 
-function writeAscii(buffer: RowBuffer, text: string): void {
+function writeAscii(buffer: Rows, text: string): void {
   buffer.reserve(text.length);
-  const { arena } = buffer;
+  const { scratch } = buffer;
   let { used } = buffer;
-  for (let i = 0; i < text.length; i++) arena[used++] = text.charCodeAt(i);
+  for (let i = 0; i < text.length; i++) scratch[used++] = text.charCodeAt(i);
   buffer.used = used;
 }
 
-function writeInt(buffer: RowBuffer, lowBits: number, highBits: number): void {
+function writeInt(buffer: Rows, lowBits: number, highBits: number): void {
   if (highBits === 0 && lowBits >= 0) writeAscii(buffer, String(lowBits));
   else writeAscii(buffer, String((BigInt(highBits | 0) << 32n) | BigInt(lowBits >>> 0)));
 }

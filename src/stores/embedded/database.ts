@@ -14,6 +14,7 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import { Fault } from '../../base/index.ts';
+import type { HotTables } from './hot.ts';
 import { memoryLimitMiB, queriesMax, queriesWaitingMax, threadsMax } from './limits.ts';
 
 // DuckDB, in memory: it holds nothing that the log or a Parquet file cannot give back.
@@ -22,7 +23,7 @@ import { memoryLimitMiB, queriesMax, queriesWaitingMax, threadsMax } from './lim
  * Opens DuckDB with access to one folder and nothing else, and locks its configuration: a statement can neither read another
  * file, nor load an extension, nor change a setting. Source: DuckDB "Securing DuckDB".
  */
-export async function openDuckdb(folder: string): Promise<DuckDBInstance> {
+export async function openDuckdb(folder: string, hot: HotTables): Promise<DuckDBInstance> {
   await mkdir(join(folder, 'tmp'), { recursive: true });
   const instance = await DuckDBInstance.create(':memory:', {
     threads: String(threadsMax),
@@ -36,6 +37,7 @@ export async function openDuckdb(folder: string): Promise<DuckDBInstance> {
   const connection = await instance.connect();
   await connection.run(`SET allowed_directories = [${literal(`${folder}/`)}]`);
   await connection.run('SET enable_external_access = false');
+  hot.register(connection);
   await connection.run('SET parquet_metadata_cache = true');
   await connection.run('SET lock_configuration = true');
   connection.closeSync();

@@ -11,7 +11,7 @@ import {
   wireVarint,
 } from '../../otlp/index.ts';
 import type { Json } from '../contract.ts';
-import type { RowBuffer } from './columns.ts';
+import type { Rows } from './columns.ts';
 import { eachRecord, hourOf, received } from './decode.ts';
 import { identity, latin1 } from './origins.ts';
 import type { GenerationDecoder } from './shelf.ts';
@@ -67,11 +67,7 @@ const shapes: {
   11: { type: 'summary', attributes: 7, flags: 8 },
 };
 
-export function metricDecoder(target: {
-  buffer: RowBuffer;
-  series: RowBuffer;
-  retentionMs: number;
-}): GenerationDecoder {
+export function metricDecoder(target: { buffer: Rows; series: Rows; retentionMs: number }): GenerationDecoder {
   const { buffer } = target;
   const column = (name: string) => buffer.column(name);
   const hour = column('hour');
@@ -116,7 +112,7 @@ export function metricDecoder(target: {
             refused.push({ frame: index, record, count: 1, reason });
             continue;
           }
-          const row = buffer.rows;
+          const { row } = buffer;
           pairs.length = 0;
           let low = came.low;
           let high = came.high;
@@ -163,8 +159,7 @@ export function metricDecoder(target: {
             else value.set64(row, bitsLow, bitsHigh);
           }
           if (shape.type !== 'number' || exemplars) {
-            const at = buffer.copy(body, data.valueStart, data.valueEnd);
-            buffer.setBlob(raw, row, at, buffer.used);
+            raw.setBytes(row, body, data.valueStart, data.valueEnd);
           }
           buffer.endRow();
         }
@@ -262,7 +257,7 @@ function metricOf(metrics: Map<string, Metric>, scope: Scope, head: Head, shape:
 }
 
 /** The series of a point, made and written where it is new in this generation. */
-function seriesOf(metric: Metric, body: Uint8Array, pairs: readonly number[], buffer: RowBuffer): SeriesEntry {
+function seriesOf(metric: Metric, body: Uint8Array, pairs: readonly number[], buffer: Rows): SeriesEntry {
   let hashed = pairs.length;
   for (let i = 0; i < pairs.length; i += 2) {
     for (let at = pairs[i]!; at < pairs[i + 1]!; at++) hashed = Math.imul(hashed ^ body[at]!, 0x01000193);
@@ -290,9 +285,9 @@ function sameAttributes(attributes: Uint8Array, body: Uint8Array, pairs: readonl
   return i === attributes.length;
 }
 
-function writeSeries(buffer: RowBuffer, metric: Metric, entry: SeriesEntry, labels: { [name: string]: string }): void {
-  const row = buffer.rows;
-  const set = (name: string, text: string) => buffer.setString(buffer.column(name), row, text);
+function writeSeries(buffer: Rows, metric: Metric, entry: SeriesEntry, labels: { [name: string]: string }): void {
+  const { row } = buffer;
+  const set = (name: string, text: string) => buffer.column(name).setString(row, text);
   const who = identity(metric.scope.resource);
   buffer.column('id').set64(row, entry.low, entry.high);
   set('name', metric.name);
@@ -305,10 +300,9 @@ function writeSeries(buffer: RowBuffer, metric: Metric, entry: SeriesEntry, labe
   set('service', who.service);
   set('namespace', who.namespace);
   set('environment', who.environment);
-  const resourceAt = buffer.copy(metric.scope.resource, 0, metric.scope.resource.length);
-  buffer.setBlob(buffer.column('resource'), row, resourceAt, buffer.used);
-  const scopeAt = buffer.copy(metric.scope.scope, 0, metric.scope.scope.length);
-  buffer.setBlob(buffer.column('scope'), row, scopeAt, buffer.used);
+  const { resource, scope } = metric.scope;
+  buffer.column('resource').setBytes(row, resource, 0, resource.length);
+  buffer.column('scope').setBytes(row, scope, 0, scope.length);
   buffer.endRow();
 }
 

@@ -2,7 +2,7 @@ import type { Frame } from '../../base/index.ts';
 import { Reader, wireBytes } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
 import { AttributeWriter, writeAny } from './attributes.ts';
-import type { Column, RowBuffer } from './columns.ts';
+import type { Column, Rows } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { futureMaxMs } from './limits.ts';
 import type { Origins } from './origins.ts';
@@ -10,7 +10,7 @@ import type { Origins } from './origins.ts';
 // Export requests into rows: no object for a span or a log record. Source: OTLP 1.11.0, trace.proto, logs.proto.
 
 export interface DecodeTarget {
-  readonly buffer: RowBuffer;
+  readonly buffer: Rows;
   readonly keys: KeyTable;
   readonly promoted: readonly Column[];
   readonly origins: Origins;
@@ -111,11 +111,8 @@ export function traceDecoder(target: DecodeTarget): Decoder {
       let number = -1;
       eachRecord(body, origins, (origin, start, end) => {
         number++;
-        const row = buffer.rows;
-        const used = buffer.used;
-        const recordAt = buffer.copy(body, start, end);
-        const recordEnd = buffer.used;
-        attributes.begin(row, start, recordAt);
+        const { row } = buffer;
+        attributes.begin(row);
         texts.length = 0;
         let traceAt = -1;
         let spanAt = -1;
@@ -173,8 +170,7 @@ export function traceDecoder(target: DecodeTarget): Decoder {
           }
         }
         if (traceAt < 0 || spanAt < 0) {
-          buffer.used = used;
-          for (const each of buffer.columns) each.valid[row >>> 5]! &= ~(1 << (row & 31));
+          buffer.dropRow();
           refused.push({
             frame: index,
             record: number,
@@ -184,7 +180,7 @@ export function traceDecoder(target: DecodeTarget): Decoder {
           return;
         }
         attributes.finish(body, overflow);
-        buffer.setBlob(raw, row, recordAt, recordEnd);
+        raw.setBytes(row, body, start, end);
         traceId.setUuid(row, body, traceAt);
         setId64(spanId, row, body, spanAt);
         if (parentAt >= 0 && !isZero(body, parentAt, 8)) setId64(parentSpanId, row, body, parentAt);
@@ -196,17 +192,16 @@ export function traceDecoder(target: DecodeTarget): Decoder {
         hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
         kind.set32(row, kindValue);
         status.set32(row, code);
-        buffer.setShared(service, row, origin.service);
-        if (nameEnd === 0) buffer.setBlob(name, row, 0, 0);
-        else buffer.setText(name, row, recordAt + nameStart - start, recordAt + nameEnd - start);
+        service.setBytes(row, origin.service, 0, origin.service.length);
+        name.setText(row, body, nameStart, nameEnd);
         if (texts.length > 0) {
           const from = buffer.used;
           for (let i = 0; i < texts.length; i += 2) {
             buffer.reserve(1);
-            if (i > 0) buffer.arena[buffer.used++] = separator;
+            if (i > 0) buffer.scratch[buffer.used++] = separator;
             buffer.copy(body, texts[i]!, texts[i + 1]!);
           }
-          buffer.setText(searchText, row, from, buffer.used);
+          searchText.setText(row, buffer.scratch, from, buffer.used);
         }
         originId.set64(row, origin.idLow, origin.idHigh);
         buffer.endRow();
@@ -296,11 +291,8 @@ export function logDecoder(target: DecodeTarget): Decoder {
       let number = -1;
       eachRecord(body, origins, (origin, start, end) => {
         number++;
-        const row = buffer.rows;
-        const recordAt = buffer.copy(body, start, end);
-        const recordEnd = buffer.used;
-        const shift = recordAt - start;
-        attributes.begin(row, start, recordAt);
+        const { row } = buffer;
+        attributes.begin(row);
         let timeLow = 0;
         let timeHigh = 0;
         let observedLow = 0;
@@ -349,9 +341,9 @@ export function logDecoder(target: DecodeTarget): Decoder {
           }
         }
         attributes.finish(body, overflow);
-        buffer.setBlob(raw, row, recordAt, recordEnd);
-        if (eventEnd > eventStart) buffer.setText(eventName, row, eventStart + shift, eventEnd + shift);
-        if (bodyStart >= 0) setBody(buffer, bodyText, row, body, bodyStart, bodyEnd, shift);
+        raw.setBytes(row, body, start, end);
+        if (eventEnd > eventStart) eventName.setText(row, body, eventStart, eventEnd);
+        if (bodyStart >= 0) setBody(buffer, bodyText, row, body, bodyStart, bodyEnd);
         const hasTime = timeLow !== 0 || timeHigh !== 0;
         const hasObserved = observedLow !== 0 || observedHigh !== 0;
         const low = hasTime ? timeLow : hasObserved ? observedLow : came.low;
@@ -362,7 +354,7 @@ export function logDecoder(target: DecodeTarget): Decoder {
         digest.setUuid(row, frame.digest, 0);
         digestIndex.set32(row, number);
         severity.set32(row, severityNumber);
-        buffer.setShared(service, row, origin.service);
+        service.setBytes(row, origin.service, 0, origin.service.length);
         originId.set64(row, origin.idLow, origin.idHigh);
         buffer.endRow();
       });
@@ -371,15 +363,7 @@ export function logDecoder(target: DecodeTarget): Decoder {
 }
 
 /** The text of a body: a string as it is, anything else as JSON. Absent and empty bodies have none. */
-function setBody(
-  buffer: RowBuffer,
-  column: Column,
-  row: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  shift: number,
-): void {
+function setBody(buffer: Rows, column: Column, row: number, bytes: Uint8Array, start: number, end: number): void {
   let field = 0;
   let from = 0;
   let to = 0;
@@ -391,10 +375,10 @@ function setBody(
   }
   if (field === 0) return;
   if (field === 1) {
-    buffer.setText(column, row, from + shift, to + shift);
+    column.setText(row, bytes, from, to);
     return;
   }
   const at = buffer.used;
   writeAny(buffer, bytes, start, end, 0);
-  buffer.setBlob(column, row, at, buffer.used);
+  column.setBytes(row, buffer.scratch, at, buffer.used);
 }

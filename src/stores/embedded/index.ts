@@ -4,6 +4,7 @@ import { type Batch, type Clock, type Signal, systemClock } from '../../base/ind
 import type { BatchLimits, Destination, Keeper, Readers, WriteResult } from '../contract.ts';
 import { openDuckdb, Queries } from './database.ts';
 import { type FileOps, realFiles } from './files.ts';
+import { HotTables } from './hot.ts';
 import { logKind, metricKind, traceKind } from './kinds.ts';
 import { logReader } from './read-logs.ts';
 import { metricReader } from './read-metrics.ts';
@@ -64,7 +65,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const folder = resolve(options.folder);
   const clock = options.clock ?? systemClock;
   await mkdir(folder, { recursive: true });
-  const instance = await openDuckdb(folder);
+  const hot = new HotTables();
+  const instance = await openDuckdb(folder, hot);
   const queries = new Queries(instance);
   const warn = options.warn ?? (() => undefined);
   const shelves = new Map<Signal, Shelf>();
@@ -83,6 +85,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
         hotAgeMaxMs: options.hotAgeMaxMs,
       },
       instance,
+      hot,
     );
     shelves.set(signal, shelf);
   }

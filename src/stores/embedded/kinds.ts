@@ -31,7 +31,7 @@ export const traceKind: ShelfKind = {
     `SELECT service, namespace, environment, name, kind, minute, bucket,
       CAST(sum(records) AS BIGINT) AS records, CAST(sum(errors) AS BIGINT) AS errors, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ buffer, dictionary, keys, promoted, retentionMs }) => {
+  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
     const origins = new Origins(dictionary);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
     const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
@@ -54,7 +54,7 @@ export const logKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, severity, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ buffer, dictionary, keys, promoted, retentionMs }) => {
+  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
     const origins = new Origins(dictionary);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
     const decoder = logDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
@@ -77,5 +77,5 @@ export const metricKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ buffer, dictionary, retentionMs }) => metricDecoder({ buffer, series: dictionary, retentionMs }),
+  decoder: ({ rows: buffer, dictionary, retentionMs }) => metricDecoder({ buffer, series: dictionary, retentionMs }),
 };

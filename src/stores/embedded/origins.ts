@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Reader, wireBytes } from '../../otlp/index.ts';
 import { writeObject } from './attributes.ts';
-import { type RowBuffer, SharedText } from './columns.ts';
+import type { Rows } from './columns.ts';
 import { fileKeysMax } from './limits.ts';
 
 // Resource and scope of a record. They repeat for thousands of records, so they are kept once and records name them by a hash.
@@ -9,8 +9,8 @@ import { fileKeysMax } from './limits.ts';
 export class Origin {
   readonly idLow: number;
   readonly idHigh: number;
-  readonly service: SharedText;
-  readonly serviceName: string;
+  /** `service.name`. */
+  readonly service: Uint8Array;
   readonly parts: OriginParts;
 
   constructor(parts: OriginParts, digest: Buffer) {
@@ -18,8 +18,7 @@ export class Origin {
     this.idLow = digest.readUInt32LE(0);
     this.idHigh = digest.readUInt32LE(4);
     const { service } = identity(parts.resource);
-    this.service = new SharedText(service);
-    this.serviceName = service;
+    this.service = Buffer.from(service);
   }
 }
 
@@ -34,11 +33,11 @@ export interface OriginParts {
 /** The origins of one generation: finds them by their bytes, and writes each when it is first met. Bounded by the generation's bytes. */
 export class Origins {
   readonly #known = new Map<string, Origin>();
-  readonly #buffer: RowBuffer;
+  readonly #buffer: Rows;
   /** Keys of the resources of this generation; undefined when they are too many to name. */
   #resourceKeys: Set<string> | undefined = new Set();
 
-  constructor(buffer: RowBuffer) {
+  constructor(buffer: Rows) {
     this.#buffer = buffer;
   }
 
@@ -63,23 +62,21 @@ export class Origins {
 
   #write(origin: Origin): void {
     const buffer = this.#buffer;
-    const row = buffer.rows;
+    const { row } = buffer;
     const { resource, scope, resourceSchemaUrl, scopeSchemaUrl } = origin.parts;
     const known = identity(resource);
     buffer.column('id').set64(row, origin.idLow, origin.idHigh);
-    buffer.setString(buffer.column('service'), row, known.service);
-    buffer.setString(buffer.column('namespace'), row, known.namespace);
-    buffer.setString(buffer.column('environment'), row, known.environment);
-    buffer.setString(buffer.column('scope_name'), row, scopeName(scope));
-    buffer.setString(buffer.column('resource_schema_url'), row, resourceSchemaUrl);
-    buffer.setString(buffer.column('scope_schema_url'), row, scopeSchemaUrl);
+    buffer.column('service').setString(row, known.service);
+    buffer.column('namespace').setString(row, known.namespace);
+    buffer.column('environment').setString(row, known.environment);
+    buffer.column('scope_name').setString(row, scopeName(scope));
+    buffer.column('resource_schema_url').setString(row, resourceSchemaUrl);
+    buffer.column('scope_schema_url').setString(row, scopeSchemaUrl);
     const start = buffer.used;
     writeObject(buffer, resource, known.pairs);
-    buffer.setBlob(buffer.column('resource_attributes'), row, start, buffer.used);
-    const resourceAt = buffer.copy(resource, 0, resource.length);
-    buffer.setBlob(buffer.column('resource'), row, resourceAt, buffer.used);
-    const scopeAt = buffer.copy(scope, 0, scope.length);
-    buffer.setBlob(buffer.column('scope'), row, scopeAt, buffer.used);
+    buffer.column('resource_attributes').setBytes(row, buffer.scratch, start, buffer.used);
+    buffer.column('resource').setBytes(row, resource, 0, resource.length);
+    buffer.column('scope').setBytes(row, scope, 0, scope.length);
     for (const key of known.keys) this.#resourceKeys?.add(key);
     if (this.#resourceKeys !== undefined && this.#resourceKeys.size > fileKeysMax) this.#resourceKeys = undefined;
     buffer.endRow();

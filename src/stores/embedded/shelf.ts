@@ -6,10 +6,11 @@ import duckdb from '@duckdb/node-bindings';
 import { type Batch, type Clock, Fault, type Signal } from '../../base/index.ts';
 import type { Refusal, WriteResult } from '../contract.ts';
 import { bloomAdd, bloomSize } from './bloom.ts';
-import { type ColumnSpec, quoted, RowBuffer, sqlType, TableAppender } from './columns.ts';
+import { type ColumnSpec, Rows } from './columns.ts';
 import { literal } from './database.ts';
 import type { Decoder } from './decode.ts';
 import { crcOf, type FileOps, listFolder, sizeOf } from './files.ts';
+import type { HotTables } from './hot.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
 import {
   digestsMax,
@@ -49,8 +50,8 @@ export interface ShelfKind {
   /** Selects one roll-up from the union of several. */
   mergeRollups(rollups: string): string;
   decoder(target: {
-    buffer: RowBuffer;
-    dictionary: RowBuffer;
+    rows: Rows;
+    dictionary: Rows;
     keys: KeyTable;
     promoted: readonly Promoted[];
     retentionMs: number;
@@ -84,20 +85,16 @@ export interface Snapshot extends Disposable {
 }
 
 interface Generation {
-  readonly id: number;
+  /** As FROM takes them. */
   readonly table: string;
   readonly dictionary: string;
   readonly promoted: readonly Promoted[];
-  readonly buffer: RowBuffer;
-  readonly dictionaryBuffer: RowBuffer;
-  readonly appender: TableAppender;
-  readonly dictionaryAppender: TableAppender;
+  readonly rows: Rows;
+  readonly dictionaryRows: Rows;
   readonly decoder: GenerationDecoder;
   /** Last sequence number of each log whose records are in it. */
   readonly through: Map<string, number>;
   readonly begunMs: number;
-  rows: number;
-  bytes: number;
   pins: number;
   /** Set when it is sealed. */
   keys: readonly KeyUse[] | undefined;
@@ -135,7 +132,9 @@ export class Shelf {
   readonly kind: ShelfKind;
   readonly #options: ShelfOptions;
   readonly #instance: DuckDBInstance;
-  #append: DuckDBConnection | undefined;
+  readonly #hot: HotTables;
+  /** A batch that is being taken: its generation must not be sealed. */
+  #writing: Promise<void> | undefined;
   #maintain: DuckDBConnection | undefined;
   #manifest: Manifest;
   /** The generation that takes rows; made at the first write, so that an idle signal holds nothing. */
@@ -143,7 +142,6 @@ export class Shelf {
   /** Oldest first. */
   readonly #sealed: Generation[] = [];
   readonly #keys = new KeyTable();
-  #generations = 0;
   #pinnedFiles = new Map<string, number>();
   #unlink = new Set<string>();
   /** Files whose checksums were right when they were read in this process, or that it wrote. */
@@ -157,7 +155,6 @@ export class Shelf {
   #mergeConnection: DuckDBConnection | undefined;
   readonly #openedMs: number;
   readonly #openedMonotonicMs: number;
-  #dropping: Promise<void> = Promise.resolve();
   #removing: Promise<void> = Promise.resolve();
   #committing: Promise<unknown> = Promise.resolve();
   #roomFor: (() => void)[] = [];
@@ -171,12 +168,14 @@ export class Shelf {
     kind: ShelfKind,
     options: ShelfOptions,
     instance: DuckDBInstance,
+    hot: HotTables,
     manifest: Manifest,
     damaged: number,
   ) {
     this.kind = kind;
     this.#options = options;
     this.#instance = instance;
+    this.#hot = hot;
     this.#manifest = manifest;
     this.#taken = new Map(manifest.kept);
     this.#damaged = damaged;
@@ -184,10 +183,10 @@ export class Shelf {
     this.#openedMonotonicMs = options.clock.monotonicMs();
   }
 
-  static async open(kind: ShelfKind, options: ShelfOptions, instance: DuckDBInstance): Promise<Shelf> {
+  static async open(kind: ShelfKind, options: ShelfOptions, instance: DuckDBInstance, hot: HotTables): Promise<Shelf> {
     await mkdir(options.folder, { recursive: true });
     const { manifest, damaged } = await openFolder(options);
-    return new Shelf(kind, options, instance, manifest, damaged);
+    return new Shelf(kind, options, instance, hot, manifest, damaged);
   }
 
   keptThrough(logId: string): number {
@@ -201,60 +200,57 @@ export class Shelf {
   // ------------------------------------------------------------------------------------------ writing
 
   async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
-    const refused: Refusal[] = [];
     while (this.#sealed.length >= sealedMax && !this.#closed) {
-      if (cancel.aborted) return { kind: 'retry', pending: 'all', refused, afterMs: undefined, reason: 'stopped' };
+      const reason = 'stopped while the store was busy';
+      if (cancel.aborted) return { kind: 'retry', pending: 'all', refused: [], afterMs: undefined, reason };
       this.#roll();
       await new Promise<void>((resolve) => this.#roomFor.push(resolve));
     }
-    if (this.#closed) return { kind: 'retry', pending: 'all', refused, afterMs: 1000, reason: 'the store is closing' };
-    const generation = this.#open ?? (await this.#begin());
+    if (this.#closed)
+      return { kind: 'retry', pending: 'all', refused: [], afterMs: 1000, reason: 'the store is closing' };
+    const refused: Refusal[] = [];
+    this.#writing = this.#take(batch, refused);
     try {
-      let began = performance.now();
-      let last = this.#taken.get(batch.logId) ?? 0;
-      for (const [index, frame] of batch.frames.entries()) {
-        if (frame.seq <= last) continue;
-        last = frame.seq;
-        if (this.#cameFromAnotherLog(frame.digest, batch.logId)) continue;
-        try {
-          generation.decoder.decode(frame, index, refused);
-        } catch (error) {
-          if (!(error instanceof Fault)) throw error;
-          refused.push({ frame: index, record: undefined, count: frame.records, reason: error.message });
-        }
-        if (performance.now() - began > 25) {
-          // Queries are answered by the same event loop.
-          await new Promise((resolve) => setImmediate(resolve));
-          began = performance.now();
-        }
-      }
-      generation.dictionaryBuffer.flush();
-      generation.dictionaryAppender.flush();
-      generation.buffer.flush();
-      generation.appender.flush();
-      generation.bytes += generation.buffer.takeBytes() + generation.dictionaryBuffer.takeBytes();
-      this.#taken.set(batch.logId, last);
-      generation.through.set(batch.logId, last);
-    } catch (error) {
-      // What was not flushed has gone with the appender; what was is whole, and stays.
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#lastError = reason;
-      this.#options.warn(`appending ${this.kind.signal} failed: ${reason}`);
-      generation.buffer.clear();
-      generation.dictionaryBuffer.clear();
-      this.#seal();
-      this.#roll();
-      return { kind: 'retry', pending: 'all', refused: [], afterMs: 1000, reason };
-    }
-    const { kind } = this;
-    // A new folder's first rows only teach which attributes are frequent.
-    const learnt = !kind.promotes || generation.promoted.length > 0 || generation.rows < learnRows;
-    const bytesMax = this.#options.hotBytesMax ?? hotBytesMax;
-    if (generation.bytes >= bytesMax || generation.rows >= hotRowsMax || !learnt) {
-      this.#seal();
-      this.#roll();
+      await this.#writing;
+    } finally {
+      this.#writing = undefined;
     }
     return { kind: 'settled', refused };
+  }
+
+  async #take(batch: Batch, refused: Refusal[]): Promise<void> {
+    const generation = this.#open ?? this.#begin();
+    let began = performance.now();
+    for (const [index, frame] of batch.frames.entries()) {
+      if (frame.seq <= (this.#taken.get(batch.logId) ?? 0)) continue;
+      this.#taken.set(batch.logId, frame.seq);
+      generation.through.set(batch.logId, frame.seq);
+      if (this.#cameFromAnotherLog(frame.digest, batch.logId)) continue;
+      try {
+        generation.decoder.decode(frame, index, refused);
+      } catch (error) {
+        // Trying it again would fail again, and store the records before the bad one twice.
+        generation.rows.dropRow();
+        generation.dictionaryRows.dropRow();
+        if (!(error instanceof Fault))
+          this.#options.warn(`reading a request of ${batch.signal} failed: ${String(error)}`);
+        const reason = error instanceof Fault ? error.message : 'the store could not read it';
+        refused.push({ frame: index, record: undefined, count: frame.records, reason });
+      }
+      if (performance.now() - began > 25) {
+        // Queries are answered by the same event loop.
+        await new Promise((resolve) => setImmediate(resolve));
+        began = performance.now();
+      }
+    }
+    const { rows, dictionaryRows, promoted } = generation;
+    // A new folder's first rows only teach which attributes are frequent.
+    const learnt = !this.kind.promotes || promoted.length > 0 || rows.count < learnRows;
+    const bytesMax = this.#options.hotBytesMax ?? hotBytesMax;
+    if (rows.sizeBytes + dictionaryRows.sizeBytes >= bytesMax || rows.count >= hotRowsMax || !learnt) {
+      this.#seal();
+      this.#roll();
+    }
   }
 
   /** Logs do not store a request twice, but two logs may have it: one that a stopping replica handed over. */
@@ -267,45 +263,22 @@ export class Shelf {
     return false;
   }
 
-  async #begin(): Promise<Generation> {
-    this.#append ??= await this.#instance.connect();
-    const id = ++this.#generations;
+  #begin(): Generation {
     const { kind } = this;
-    const table = `${kind.signal}_${id}`;
-    const dictionary = `${kind.signal}_dictionary_${id}`;
     const { promoted } = this.#manifest;
-    const specs = [...kind.columns, ...promotedSpecs(promoted)];
-    await this.#append.run(createTable(table, specs));
-    await this.#append.run(createTable(dictionary, kind.dictionaryColumns));
-    const appender = new TableAppender(rawConnection(this.#append), table, specs);
-    const dictionaryAppender = new TableAppender(rawConnection(this.#append), dictionary, kind.dictionaryColumns);
-    const buffer = new RowBuffer(specs, (full) => {
-      appender.append(full);
-      generation.rows += full.rows;
-    });
-    const dictionaryBuffer = new RowBuffer(kind.dictionaryColumns, (full) => dictionaryAppender.append(full));
+    const rows = new Rows([...kind.columns, ...promotedSpecs(promoted)]);
+    const dictionaryRows = new Rows(kind.dictionaryColumns);
     this.#keys.begin(promoted);
-    const decoder = kind.decoder({
-      buffer,
-      dictionary: dictionaryBuffer,
-      keys: this.#keys,
-      promoted,
-      retentionMs: this.#options.retentionMs,
-    });
+    const { retentionMs, clock } = this.#options;
     const generation: Generation = {
-      id,
-      table,
-      dictionary,
+      table: this.#hot.add(rows),
+      dictionary: this.#hot.add(dictionaryRows),
       promoted,
-      buffer,
-      dictionaryBuffer,
-      appender,
-      dictionaryAppender,
-      decoder,
+      rows,
+      dictionaryRows,
+      decoder: kind.decoder({ rows, dictionary: dictionaryRows, keys: this.#keys, promoted, retentionMs }),
       through: new Map(),
-      begunMs: this.#options.clock.monotonicMs(),
-      rows: 0,
-      bytes: 0,
+      begunMs: clock.monotonicMs(),
       pins: 0,
       keys: undefined,
       resourceKeys: undefined,
@@ -321,14 +294,8 @@ export class Shelf {
     const uses = this.#keys.uses();
     generation.keys = uses !== undefined && uses.length > fileKeysMax ? undefined : uses;
     generation.resourceKeys = generation.decoder.resourceKeys();
-    const promoted = planPromoted(this.#manifest.promoted, this.#keys.all(), generation.rows);
+    const promoted = planPromoted(this.#manifest.promoted, this.#keys.all(), generation.rows.count);
     this.#manifest = { ...this.#manifest, promoted };
-    try {
-      generation.appender.close();
-      generation.dictionaryAppender.close();
-    } catch {
-      // An appender that failed before fails again; what it had flushed is in the table.
-    }
     this.#sealed.push(generation);
     this.#open = undefined;
   }
@@ -339,7 +306,8 @@ export class Shelf {
   async tick(): Promise<void> {
     const generation = this.#open;
     const age = this.#options.hotAgeMaxMs ?? hotAgeMaxMs;
-    if (generation !== undefined && this.#options.clock.monotonicMs() - generation.begunMs >= age) this.#seal();
+    const old = generation !== undefined && this.#options.clock.monotonicMs() - generation.begunMs >= age;
+    if (old && this.#writing === undefined) this.#seal();
     this.#roll();
     await this.#rolling;
     await this.#expire();
@@ -356,6 +324,7 @@ export class Shelf {
 
   /** Rolls everything that is hot. For tests, for a graceful stop, and before a backup. */
   async rollAll(): Promise<void> {
+    await this.#writing;
     this.#seal();
     this.#roll();
     await this.#rolling;
@@ -499,7 +468,7 @@ export class Shelf {
     const connection = this.#maintain;
     const entries: FileEntry[] = [];
     const hours =
-      generation.rows === 0
+      generation.rows.count === 0
         ? []
         : await (
             await connection.run(`SELECT hour, count(*) FROM ${generation.table} GROUP BY hour ORDER BY hour`)
@@ -626,13 +595,8 @@ export class Shelf {
   #drop(generation: Generation): void {
     generation.dropped = true;
     if (generation.pins > 0) return;
-    // On the connection that rolls, one at a time: appends are synchronous and must not wait for it.
-    this.#dropping = this.#dropping
-      .then(async () => {
-        await this.#maintain?.run(`DROP TABLE IF EXISTS ${generation.table}`);
-        await this.#maintain?.run(`DROP TABLE IF EXISTS ${generation.dictionary}`);
-      })
-      .catch((error: unknown) => this.#options.warn(`dropping a hot table failed: ${String(error)}`));
+    this.#hot.remove(generation.table);
+    this.#hot.remove(generation.dictionary);
   }
 
   // ------------------------------------------------------------------------------------------ reading
@@ -680,7 +644,7 @@ export class Shelf {
       resourceKeys: open ? generation.decoder.resourceKeys() : generation.resourceKeys,
       minTimeUnixNano: 0n,
       maxTimeUnixNano: maxU64,
-      rows: generation.rows,
+      rows: generation.rows.count,
       files: [],
     };
   }
@@ -827,8 +791,11 @@ export class Shelf {
     const generations = this.#open === undefined ? this.#sealed : [...this.#sealed, this.#open];
     const { files } = this.#manifest;
     return {
-      hotRows: generations.reduce((sum, { rows }) => sum + rows, 0),
-      hotBytes: generations.reduce((sum, { bytes }) => sum + bytes, 0),
+      hotRows: generations.reduce((sum, { rows }) => sum + rows.count, 0),
+      hotBytes: generations.reduce(
+        (sum, { rows, dictionaryRows }) => sum + rows.sizeBytes + dictionaryRows.sizeBytes,
+        0,
+      ),
       files: files.length,
       fileRows: files.reduce((sum, { rows }) => sum + rows, 0),
       sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
@@ -851,10 +818,8 @@ export class Shelf {
     await this.#merging;
     await this.#rolling;
     await this.#committing;
-    await this.#dropping;
     await this.#removing;
     this.#mergeConnection?.closeSync();
-    this.#append?.closeSync();
     this.#maintain?.closeSync();
   }
 }
@@ -889,15 +854,6 @@ async function removeEntry(options: ShelfOptions, base: string): Promise<void> {
 
 function dictionaryId(kind: ShelfKind): string {
   return kind.signal === 'metrics' ? 'series' : 'origin';
-}
-
-function createTable(table: string, specs: readonly ColumnSpec[]): string {
-  return `CREATE TABLE ${table} (${specs.map(({ name, type }) => `${quoted(name)} ${sqlType(type)}`).join(', ')})`;
-}
-
-/** The binding's own connection, which appenders need. */
-function rawConnection(connection: DuckDBConnection): duckdb.Connection {
-  return (connection as unknown as { connection: duckdb.Connection }).connection;
 }
 
 /** `2026-11-23T14`; hours that no calendar has are named by their number. */
