@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type Column, isText, type Rows } from './columns.ts';
-import type { KeyTable } from './keys.ts';
+import { type Key, type KeyTable, sameBytes } from './keys.ts';
 import { depthMax } from './limits.ts';
 
 // Attributes from the wire into columns: promoted ones into columns of their own, the rest as one JSON object, bytes to bytes.
@@ -100,6 +100,7 @@ export class AttributeWriter {
   /** Where KeyValues of this record lie in pairs of start and end: needed again only where a key comes twice. */
   #pairs: number[] = [];
   #twice = false;
+  #last: Key | undefined;
 
   constructor(sink: AttributeSink) {
     this.#sink = sink;
@@ -136,7 +137,12 @@ export class AttributeWriter {
     }
     anyValue(bytes, valueFrom, valueTo);
     const { buffer, keys, promoted } = this.#sink;
-    const key = keys.find(bytes, keyStart, keyEnd);
+    let key = this.#last?.next;
+    if (key === undefined || !sameBytes(key.bytes, bytes, keyStart, keyEnd)) {
+      key = keys.find(bytes, keyStart, keyEnd);
+      if (this.#last !== undefined) this.#last.next = key;
+    }
+    this.#last = key;
     if (key !== undefined) {
       if (key.record === this.#stamp) {
         this.#twice = true;

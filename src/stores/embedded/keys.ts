@@ -30,6 +30,8 @@ export class Key {
   bools = 0;
   others = 0;
   overflowed = 0;
+  /** The key that came after it last: instrumentation writes the same keys in the same order, so it is looked at first. */
+  next: Key | undefined;
   /** Stamp of the record that had it last: tells a key that comes twice in one record. */
   record = -1;
 
@@ -100,6 +102,7 @@ export class KeyTable {
     for (const key of this.all()) {
       key.texts = key.ints = key.doubles = key.bools = key.others = key.overflowed = 0;
       key.record = -1;
+      key.next = undefined;
       key.slot = slots.get(key.text) ?? -1;
       key.kind = key.slot < 0 ? undefined : promoted[key.slot]!.kind;
     }
@@ -114,7 +117,7 @@ export class KeyTable {
   }
 }
 
-function sameBytes(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+export function sameBytes(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   if (key.length !== end - start) return false;
   for (let i = 0; i < key.length; i++) if (key[i] !== bytes[start + i]) return false;
   return true;
