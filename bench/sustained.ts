@@ -106,8 +106,10 @@ async function hold(
   const from = performance.now();
   let ended = false;
   const watched = watchLag(system, signal, perSecond, () => ended, before);
-  const result = await sendLoad(system.grpc, load, folder);
-  ended = true;
+  const result = await sendLoad(system.grpc, load, folder).finally(async () => {
+    ended = true;
+    await watched;
+  });
   const cpu = cpuSeconds(system.pid) - cpuBefore;
   const took = (performance.now() - from) / 1000;
   const lagSecondsMax = await watched;

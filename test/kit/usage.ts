@@ -21,15 +21,19 @@ export function cpuSeconds(root: number): number {
   return processTree(root).reduce((sum, pid) => sum + (stat(pid)?.ticks ?? 0), 0) / ticksPerSecond;
 }
 
-/** Resident memory of a process and its living descendants, in MiB: now, and at its peak since `resetPeak`. */
-export function memoryMebibytes(root: number): { now: number; peak: number } {
-  let [now, peak] = [0, 0];
+/**
+ * Resident memory of a process and its living descendants, in MiB: now, and at its peak since `resetPeak`. Pages that
+ * several of them share, such as the program itself, count in each of them; in `proportional` once.
+ */
+export function memoryMebibytes(root: number): { now: number; peak: number; proportional: number } {
+  let [now, peak, proportional] = [0, 0, 0];
   for (const pid of processTree(root)) {
     const text = read(`/proc/${pid}/status`);
     now += Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0);
     peak += Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? 0);
+    proportional += Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
   }
-  return { now: now / 1024, peak: peak / 1024 };
+  return { now: now / 1024, peak: peak / 1024, proportional: proportional / 1024 };
 }
 
 /** Forgets the peak of resident memory (proc(5), clear_refs, 5). */
