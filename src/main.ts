@@ -231,7 +231,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     const sources = await Promise.all(
       signals.map(async (signal) => ({
         signal,
-        reader: await openLogReader({ dir: logDir(signal) }),
+        reader: await openLogReader({ dir: logDir(signal), trustedAfterSeq: logs[signal].durableSeq }),
         feed: logs[signal],
         cursor: logs[signal].cursor(destination.name),
         onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),

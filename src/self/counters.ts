@@ -14,6 +14,11 @@ export class PipelineCounters {
   >();
   readonly #accepted: Record<Signal, Map<string, number>> = { traces: new Map(), metrics: new Map(), logs: new Map() };
 
+  readonly #requests = new Map<
+    string,
+    { signal: Signal; protocol: string; code: string; count: number; bytes: number }
+  >();
+
   constructor(ledger: PipelineLedger) {
     this.#ledger = ledger;
   }
@@ -40,8 +45,15 @@ export class PipelineCounters {
 
   /** @param code Why the request was refused; 'ok' where all or a part of it was accepted, 'cancelled' where the client left. */
   requestEnded(signal: Signal, protocol: string, code: string, receivedBytes: number): void {
-    this.#add('watchingcat_receiver_requests_total', 1, { signal, protocol, code });
-    this.#add('watchingcat_receiver_bytes_total', receivedBytes, { signal, protocol });
+    // Looked up by key, so that no label object is made for a request.
+    const key = `${signal} ${protocol} ${code}`;
+    let request = this.#requests.get(key);
+    if (request === undefined) {
+      request = { signal, protocol, code, count: 0, bytes: 0 };
+      this.#requests.set(key, request);
+    }
+    request.count += 1;
+    request.bytes += receivedBytes;
     if (code === 'ok' || code === 'cancelled' || code === 'unavailable') return;
     // How many records it held nobody can say: counted as one request.
     this.#ledger.dropped(signal, 'receive', `a whole request was refused: ${code}`, 1, { protocol });
@@ -78,8 +90,18 @@ export class PipelineCounters {
     const accepted = Object.entries(this.#accepted).flatMap(([signal, byProtocol]) =>
       [...byProtocol].map(([protocol, value]) => ({ labels: { signal, protocol }, value })),
     );
+    const requests = [...this.#requests.values()];
     return [
       ['watchingcat_receiver_accepted_total', accepted],
+      [
+        'watchingcat_receiver_requests_total',
+        requests.map(({ signal, protocol, code, count }) => ({ labels: { signal, protocol, code }, value: count })),
+      ],
+      // Samples of one series add up.
+      [
+        'watchingcat_receiver_bytes_total',
+        requests.map(({ signal, protocol, bytes }) => ({ labels: { signal, protocol }, value: bytes })),
+      ],
       ...[...this.#counts].map(([name, series]) => [name, [...series.values()]] as const),
     ];
   };

@@ -151,6 +151,8 @@ export interface ReadLimits {
   readonly chunkBytes: number;
   /** False: stop where no frame starts. True: look for the next one up to the end of the file. */
   readonly search: boolean;
+  /** Bodies of later frames are not checked again; default: all are checked. */
+  readonly trustedAfterSeq?: number;
 }
 
 export interface ReadFrames {
@@ -203,7 +205,7 @@ export async function readFrames(
         }
         p = found;
       }
-      const parsed = parseFrame(view, p, header.seal);
+      const parsed = parseFrame(view, p, header.seal, limits.trustedAfterSeq);
       if (parsed.kind === 'short' && !atEnd) {
         wanted = Math.max(parsed.needBytes, limits.chunkBytes);
         break;
