@@ -110,7 +110,7 @@ describe('a crash at each file operation', () => {
         await store.rollAll();
       }
     }
-    for (let operations = 0; operations < 34; operations += 2) {
+    for (let operations = 0; operations < 36; operations += 3) {
       await using folder = await folderOfOwn();
       await mkdir(join(folder.path, 'logs'));
       for (const name of await readdir(join(template.path, 'logs')))

@@ -488,6 +488,7 @@ it('writes Parquet that another reader opens', async () => {
     ),
   );
   expect(rows[1]![0]).toMatchObject({ time_unix_nano: noon, service: 'cart', body: 'hello', attributes: '{"k":"v"}' });
+  expect(Object.keys(rows[1]![0]!)).not.toContain('rowid');
   expect(rows[0]![0]).toMatchObject({ service: 'cart', namespace: 'shop', scope_name: 'kit' });
 });
 

@@ -475,11 +475,11 @@ export class Shelf {
           ).getRows();
     for (const [hour] of hours) {
       const where = hours.length === 1 ? '' : ` WHERE hour = ${Number(hour)}`;
-      const facts = `(SELECT * EXCLUDE (hour) FROM ${generation.table}${where})`;
+      const facts = `(SELECT * EXCLUDE (hour, rowid) FROM ${generation.table}${where})`;
       const dictionary =
         hours.length === 1
-          ? generation.dictionary
-          : `(SELECT * FROM ${generation.dictionary} WHERE id IN (SELECT ${dictionaryId(this.kind)} FROM ${generation.table}${where}))`;
+          ? `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary})`
+          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${dictionaryId(this.kind)} FROM ${generation.table}${where}))`;
       entries.push(
         await this.#writeFiles(
           connection,
@@ -523,7 +523,9 @@ export class Shelf {
     const base = `${hourName(hour)}-${randomBytes(6).toString('hex')}`;
     const path = join(folder, base);
     const order = this.kind.order === '' ? '' : ` ORDER BY ${this.kind.order}`;
-    const parquet = `(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE ${rowGroupRows})`;
+    // What was just rolled is soon merged, and then made small: snappy takes 1.8 µs a span, zstd 2.9 for two thirds of the bytes.
+    const compression = level === 0 ? 'snappy' : 'zstd, COMPRESSION_LEVEL 1';
+    const parquet = `(FORMAT parquet, COMPRESSION ${compression}, ROW_GROUP_SIZE ${rowGroupRows})`;
     await connection.run(`COPY (SELECT * FROM ${facts}${order}) TO ${literal(`${path}.parquet`)} ${parquet}`);
     await connection.run(`COPY (SELECT * FROM ${dictionary}) TO ${literal(`${path}.origins.parquet`)} ${parquet}`);
     await connection.run(`COPY (${rollup}) TO ${literal(`${path}.rollup.parquet`)} ${parquet}`);
