@@ -34,7 +34,7 @@ export function quoted(name: string): string {
 }
 
 /** What a column holds for the rows of one chunk. */
-export interface ColumnData {
+interface ColumnData {
   readonly u32: Uint32Array<ArrayBuffer>;
   readonly valid: Uint32Array<ArrayBuffer>;
   /** Strings of more than 12 bytes. */

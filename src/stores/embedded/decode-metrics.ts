@@ -13,8 +13,8 @@ import {
 import type { Json } from '../contract.ts';
 import type { Rows } from './columns.ts';
 import { eachRecord, hourOf, received } from './decode.ts';
+import type { GenerationDecoder } from './kind.ts';
 import { identity, latin1 } from './origins.ts';
-import type { GenerationDecoder } from './shelf.ts';
 
 // Data points into narrow rows. Who a point belongs to (resource, scope, metric, attributes) is worked out once a generation.
 // Sources: OTLP metrics.proto; the Prometheus OTLP translation; Prometheus 3 `otlp` settings for promoted attributes.

@@ -11,7 +11,6 @@ import { metricReader } from './read-metrics.ts';
 import { traceReader } from './read-traces.ts';
 import { Shelf, type ShelfStats } from './shelf.ts';
 
-export type { FileOps } from './files.ts';
 export type { ShelfStats } from './shelf.ts';
 
 export interface EmbeddedOptions {

@@ -1,9 +1,9 @@
 import { logDecoder, traceDecoder } from './decode.ts';
 import { metricDecoder } from './decode-metrics.ts';
 import { promotedColumn } from './keys.ts';
+import type { ShelfKind } from './kind.ts';
 import { Origins } from './origins.ts';
 import { logColumns, originColumns, pointColumns, seriesColumns, spanColumns } from './schema.ts';
-import type { ShelfKind } from './shelf.ts';
 
 // What is particular to each signal: its columns, its decoder, its roll-up.
 

@@ -10,7 +10,7 @@ import { type EmbeddedOptions, type EmbeddedStore, openEmbeddedStore } from './i
 // What the tests of this room share: requests from plain descriptions, and a store in a folder of its own.
 
 /** An attribute's value; a bigint is an int, a number a double, `undefined` the empty AnyValue. */
-export type Value =
+type Value =
   | string
   | boolean
   | bigint
@@ -58,7 +58,7 @@ export const logId = 'ab'.repeat(16);
 export const never: AbortSignal = new AbortController().signal;
 export const everything = { kind: 'all' } as const;
 
-export function anyValue(writer: Writer, field: number, value: Value): void {
+function anyValue(writer: Writer, field: number, value: Value): void {
   const at = writer.begin(field);
   if (typeof value === 'string') writer.string(1, value);
   else if (typeof value === 'boolean') writer.bool(2, value);
@@ -77,7 +77,7 @@ export function anyValue(writer: Writer, field: number, value: Value): void {
   writer.end(at);
 }
 
-export function keyValue(writer: Writer, field: number, key: string, value: Value): void {
+function keyValue(writer: Writer, field: number, key: string, value: Value): void {
   const at = writer.begin(field);
   writer.string(1, key);
   anyValue(writer, 2, value);

@@ -41,7 +41,7 @@ export interface Manifest {
   readonly promoted: readonly Promoted[];
 }
 
-export const emptyManifest: Manifest = { number: 0, files: [], kept: new Map(), promoted: [] };
+const emptyManifest: Manifest = { number: 0, files: [], kept: new Map(), promoted: [] };
 
 /** Logs whose place is remembered; there is one per signal, and a new one where a volume was lost. */
 const logsMax = 64;

@@ -14,6 +14,7 @@ import { type Filter, fieldName, fieldNamed, type Intrinsic } from '../filter.ts
 import { decodeCursor, encodeCursor, indexShape, timeShape, uuidShape } from './cursor.ts';
 import { Params, type Session } from './database.ts';
 import { pageRowsMax } from './limits.ts';
+import { type Part, span } from './parts.ts';
 import {
   checkPatterns,
   filesAtOnce,
@@ -26,7 +27,6 @@ import {
   timeCondition,
   within,
 } from './reading.ts';
-import { type Part, span } from './shelf.ts';
 import { compileFilter, keysOf, severities, severityName, valueAsJson } from './sql.ts';
 
 /** A record that was found. Where it is in a file, its bytes are read only when it is on the page. */

@@ -2,9 +2,9 @@ import { Fault } from '../../base/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Series, SeriesSelect } from '../contract.ts';
 import { Params, type Session } from './database.ts';
 import { type SeriesType, staleNanHigh, staleNanLow } from './decode-metrics.ts';
+import type { Part } from './parts.ts';
 import { exponentialPoint, type HistogramPoint, histogramPoint, labelNumber, summaryPoint } from './points.ts';
 import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
-import type { Part } from './shelf.ts';
 import { member } from './sql.ts';
 
 /**

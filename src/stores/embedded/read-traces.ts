@@ -4,6 +4,7 @@ import { bloomHas } from './bloom.ts';
 import { decodeCursor, encodeCursor, timeShape, uuidShape } from './cursor.ts';
 import { Params, type Session } from './database.ts';
 import { pageRowsMax, traceSpansMax } from './limits.ts';
+import type { Part } from './parts.ts';
 import {
   checkPatterns,
   Durations,
@@ -18,7 +19,6 @@ import {
   timeCondition,
   within,
 } from './reading.ts';
-import type { Part } from './shelf.ts';
 import { compileFilter, keysOf } from './sql.ts';
 
 export function traceReader(options: ReadOptions): TraceReader {

@@ -4,7 +4,8 @@ import type { Filter } from '../filter.ts';
 import { Params, type Queries, type Row, type Session } from './database.ts';
 import { bucketsPerOctave, nanosPerMinute } from './kinds.ts';
 import { queryTimeMaxMs } from './limits.ts';
-import type { Part, Shelf } from './shelf.ts';
+import type { Part } from './parts.ts';
+import type { Shelf } from './shelf.ts';
 import { patternsOf } from './sql.ts';
 
 // What the readers of all signals share.

@@ -1,88 +1,28 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import duckdb from '@duckdb/node-bindings';
-import { type Batch, type Clock, Fault, type Signal } from '../../base/index.ts';
+import { type Batch, type Clock, Fault } from '../../base/index.ts';
 import type { Refusal, WriteResult } from '../contract.ts';
-import { bloomAdd, bloomSize } from './bloom.ts';
-import { type ColumnSpec, Rows } from './columns.ts';
+import { Rows } from './columns.ts';
 import { literal } from './database.ts';
-import type { Decoder } from './decode.ts';
-import { crcOf, type FileOps, listFolder, sizeOf } from './files.ts';
+import { type EntrySources, isWhole, removeEntry, siblings, writeEntry } from './entry.ts';
+import type { FileOps } from './files.ts';
 import type { HotTables } from './hot.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
-import {
-  digestsMax,
-  fileKeysMax,
-  hotAgeMaxMs,
-  hotBytesMax,
-  hotRowsMax,
-  learnRows,
-  rowGroupRows,
-  sealedMax,
-} from './limits.ts';
-import { type FileEntry, type Manifest, readManifest, writeManifest } from './manifest.ts';
+import type { GenerationDecoder, ShelfKind } from './kind.ts';
+import { digestsMax, fileKeysMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
+import { type FileEntry, type Manifest, writeManifest } from './manifest.ts';
 import { planMerge, uniteKeys, uniteNames, unitePromoted } from './merge.ts';
+import { openFolder } from './opening.ts';
+import { groupParts, type Part, partOf, type Snapshot } from './parts.ts';
 import { promotedSpecs } from './schema.ts';
 
-// One signal's records: hot tables in DuckDB, then Parquet files that a manifest names.
+// One signal's records: hot rows in memory, then Parquet files that a manifest names.
 //
 // Invariants (each has a test of that name):
 // - A record is in exactly one place that a query can see: in a hot generation, or in files of the manifest that counts.
 // - `keptThrough` grows only after the manifest that says so is on disk, and a frame at or below it is never taken again.
 // - A file is unlinked only when no manifest on disk that could still count names it and no query has it pinned.
-
-/** What a signal's shelf needs to know of it. */
-export interface ShelfKind {
-  readonly signal: Signal;
-  readonly columns: readonly ColumnSpec[];
-  /** Rows that facts refer to by id: origins, or series. */
-  readonly dictionaryColumns: readonly ColumnSpec[];
-  /** Whether facts have a trace id that files are asked for. */
-  readonly traceIds: boolean;
-  /** Whether records have attributes, the most frequent of which get columns. */
-  readonly promotes: boolean;
-  /** ORDER BY of a file's rows, '' where they are as they came. */
-  readonly order: string;
-  /** Selects the roll-up of facts: one row for each minute and what is told apart. */
-  rollup(facts: string, dictionary: string): string;
-  /** Selects one roll-up from the union of several. */
-  mergeRollups(rollups: string): string;
-  decoder(target: {
-    rows: Rows;
-    dictionary: Rows;
-    keys: KeyTable;
-    promoted: readonly Promoted[];
-    retentionMs: number;
-  }): GenerationDecoder;
-}
-
-export interface GenerationDecoder extends Decoder {
-  /** Keys of the resources met, for the manifest; undefined: any. */
-  resourceKeys(): readonly string[] | undefined;
-}
-
-/** Where one query reads: a hot generation, or a file. `facts`, `dictionary` and `rollup` are items of a FROM clause. */
-export interface Part {
-  readonly facts: string;
-  readonly dictionary: string;
-  readonly rollup: string;
-  readonly promoted: readonly Promoted[];
-  readonly keys: readonly KeyUse[] | undefined;
-  readonly resourceKeys: readonly string[] | undefined;
-  readonly minTimeUnixNano: bigint;
-  readonly maxTimeUnixNano: bigint;
-  readonly rows: number;
-  /** None for a hot generation; one, or several that are read as one. */
-  readonly files: readonly FileEntry[];
-}
-
-/** What a query sees, whatever is rolled, merged or deleted meanwhile, until it is released. */
-export interface Snapshot extends Disposable {
-  /** Hot generations first, then files, the newest first. */
-  readonly parts: readonly Part[];
-}
 
 interface Generation {
   /** As FROM takes them. */
@@ -360,6 +300,74 @@ export class Shelf {
     }
   }
 
+  async #rollOne(generation: Generation): Promise<void> {
+    this.#maintain ??= await this.#instance.connect();
+    const connection = this.#maintain;
+    const entries: FileEntry[] = [];
+    const hours =
+      generation.rows.count === 0
+        ? []
+        : await (
+            await connection.run(`SELECT hour, count(*) FROM ${generation.table} GROUP BY hour ORDER BY hour`)
+          ).getRows();
+    for (const [hour] of hours) {
+      const where = hours.length === 1 ? '' : ` WHERE hour = ${Number(hour)}`;
+      const facts = `(SELECT * EXCLUDE (hour, rowid) FROM ${generation.table}${where})`;
+      const dictionary =
+        hours.length === 1
+          ? `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary})`
+          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${dictionaryId(this.kind)} FROM ${generation.table}${where}))`;
+      entries.push(
+        await this.#writeEntry(connection, {
+          hour: Number(hour),
+          level: 0,
+          facts,
+          dictionary,
+          rollup: this.kind.rollup(facts, generation.dictionary),
+          known: { promoted: generation.promoted, keys: generation.keys, resourceKeys: generation.resourceKeys },
+        }),
+      );
+    }
+    await this.#commit(
+      (manifest) => {
+        const kept = new Map(manifest.kept);
+        for (const [logId, seq] of generation.through) {
+          kept.delete(logId); // the log met last stands last
+          kept.set(logId, Math.max(seq, manifest.kept.get(logId) ?? 0));
+        }
+        return { files: [...manifest.files, ...entries], kept };
+      },
+      () => {
+        // In the same step as the manifest changes: a query that begins sees the rows in one place.
+        this.#sealed.shift();
+        this.#drop(generation);
+      },
+    );
+    for (const [logId, seq] of generation.through) this.#onKept?.(logId, seq);
+  }
+
+  async #writeEntry(connection: DuckDBConnection, sources: EntrySources): Promise<FileEntry> {
+    const { folder, files, clock } = this.#options;
+    const entry = await writeEntry({ connection, kind: this.kind, folder, files, nowMs: clock.nowMs() }, sources);
+    this.#checked.add(entry.base);
+    return entry;
+  }
+
+  /** One commit at a time: `change` sees the manifest as it is then. */
+  #commit(change: (manifest: Manifest) => Partial<Manifest>, done: () => void = () => undefined): Promise<void> {
+    const turn = this.#committing.then(async () => {
+      const { folder, files } = this.#options;
+      await files.syncFolder(folder);
+      const next: Manifest = { ...this.#manifest, ...change(this.#manifest), number: this.#manifest.number + 1 };
+      await writeManifest(folder, next, files, this.#options.warn);
+      // `promoted` may have changed meanwhile, in memory.
+      this.#manifest = { ...next, promoted: this.#manifest.promoted };
+      done();
+    });
+    this.#committing = turn.catch(() => undefined);
+    return turn;
+  }
+
   // ------------------------------------------------------------------------------------------ merging
 
   #mergeSoon(): void {
@@ -386,7 +394,7 @@ export class Shelf {
   async #mergeFiles(chosen: readonly FileEntry[]): Promise<void> {
     for (const file of chosen) {
       // A damaged file would carry its damage on, under a good checksum.
-      if (await this.#isWhole(file)) continue;
+      if (await isWhole(this.#options.folder, file)) continue;
       await this.#setAside(file);
       return;
     }
@@ -395,19 +403,18 @@ export class Shelf {
       const paths = chosen.map(({ base }) => literal(join(this.#options.folder, base + name)));
       return `read_parquet([${paths.join(', ')}], union_by_name = true)`;
     };
-    const merged = await this.#writeFiles(
-      this.#mergeConnection,
-      chosen[0]!.hour,
-      Math.max(...chosen.map(({ level }) => level)) + 1,
-      from('.parquet'),
-      `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet')})`,
-      this.kind.mergeRollups(from('.rollup.parquet')),
-      {
+    const merged = await this.#writeEntry(this.#mergeConnection, {
+      hour: chosen[0]!.hour,
+      level: Math.max(...chosen.map(({ level }) => level)) + 1,
+      facts: from('.parquet'),
+      dictionary: `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet')})`,
+      rollup: this.kind.mergeRollups(from('.rollup.parquet')),
+      known: {
         promoted: unitePromoted(chosen.map(({ promoted }) => promoted))!,
         keys: uniteKeys(chosen.map(({ keys }) => keys)),
         resourceKeys: uniteNames(chosen.map(({ resourceKeys }) => resourceKeys)),
       },
-    );
+    });
     const gone = new Set(chosen.map(({ base }) => base));
     let stillThere = true;
     await this.#commit((manifest) => {
@@ -417,7 +424,7 @@ export class Shelf {
     });
     this.#merges++;
     // Retention or damage took a file away meanwhile: what it held must not come back.
-    if (!stillThere) await removeEntry(this.#options, merged.base);
+    if (!stillThere) await removeEntry(this.#options.folder, this.#options.files, merged.base);
     else this.#retire(gone);
   }
 
@@ -461,137 +468,6 @@ export class Shelf {
   deleteOldest(): Promise<void> {
     const file = this.oldest();
     return file === undefined ? Promise.resolve() : this.#delete([file]);
-  }
-
-  async #rollOne(generation: Generation): Promise<void> {
-    this.#maintain ??= await this.#instance.connect();
-    const connection = this.#maintain;
-    const entries: FileEntry[] = [];
-    const hours =
-      generation.rows.count === 0
-        ? []
-        : await (
-            await connection.run(`SELECT hour, count(*) FROM ${generation.table} GROUP BY hour ORDER BY hour`)
-          ).getRows();
-    for (const [hour] of hours) {
-      const where = hours.length === 1 ? '' : ` WHERE hour = ${Number(hour)}`;
-      const facts = `(SELECT * EXCLUDE (hour, rowid) FROM ${generation.table}${where})`;
-      const dictionary =
-        hours.length === 1
-          ? `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary})`
-          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${dictionaryId(this.kind)} FROM ${generation.table}${where}))`;
-      entries.push(
-        await this.#writeFiles(
-          connection,
-          Number(hour),
-          0,
-          facts,
-          dictionary,
-          this.kind.rollup(facts, generation.dictionary),
-          {
-            promoted: generation.promoted,
-            keys: generation.keys,
-            resourceKeys: generation.resourceKeys,
-          },
-        ),
-      );
-    }
-    await this.#commit((manifest) => {
-      const kept = new Map(manifest.kept);
-      for (const [logId, seq] of generation.through) {
-        kept.delete(logId); // the log met last stands last
-        kept.set(logId, Math.max(seq, manifest.kept.get(logId) ?? 0));
-      }
-      return { files: [...manifest.files, ...entries], kept };
-    });
-    this.#sealed.shift();
-    this.#drop(generation);
-    for (const [logId, seq] of generation.through) this.#onKept?.(logId, seq);
-  }
-
-  /** Writes the files of one entry, synced. They do not exist before a manifest names them. */
-  async #writeFiles(
-    connection: DuckDBConnection,
-    hour: number,
-    level: number,
-    facts: string,
-    dictionary: string,
-    rollup: string,
-    known: Pick<FileEntry, 'promoted' | 'keys' | 'resourceKeys'>,
-  ): Promise<FileEntry> {
-    const { folder, files } = this.#options;
-    const base = `${hourName(hour)}-${randomBytes(6).toString('hex')}`;
-    const path = join(folder, base);
-    const order = this.kind.order === '' ? '' : ` ORDER BY ${this.kind.order}`;
-    // What was just rolled is soon merged, and then made small: snappy takes 1.8 µs a span, zstd 2.9 for two thirds of the bytes.
-    const compression = level === 0 ? 'snappy' : 'zstd, COMPRESSION_LEVEL 1';
-    const parquet = `(FORMAT parquet, COMPRESSION ${compression}, ROW_GROUP_SIZE ${rowGroupRows})`;
-    await connection.run(`COPY (SELECT * FROM ${facts}${order}) TO ${literal(`${path}.parquet`)} ${parquet}`);
-    await connection.run(`COPY (SELECT * FROM ${dictionary}) TO ${literal(`${path}.origins.parquet`)} ${parquet}`);
-    await connection.run(`COPY (${rollup}) TO ${literal(`${path}.rollup.parquet`)} ${parquet}`);
-    const [range] = await (
-      await connection.run(
-        `SELECT count(*), min(time_unix_nano), max(time_unix_nano) FROM read_parquet(${literal(`${path}.parquet`)})`,
-      )
-    ).getRows();
-    let sizeBytes = 0;
-    const crcs: number[] = [];
-    for (const name of parquets) {
-      await files.sync(path + name);
-      sizeBytes += await sizeOf(path + name);
-      crcs.push(await crcOf(path + name));
-    }
-    this.#checked.add(base);
-    let bloomBytes = 0;
-    if (this.kind.traceIds) {
-      const filter = await this.#bloom(connection, facts);
-      await files.writeSynced(`${path}.bloom`, filter);
-      sizeBytes += filter.length;
-      bloomBytes = filter.length;
-    }
-    return {
-      base,
-      hour,
-      level,
-      writtenMs: this.#options.clock.nowMs(),
-      rows: Number(range![0]),
-      minTimeUnixNano: range![1] as bigint,
-      maxTimeUnixNano: range![2] as bigint,
-      sizeBytes,
-      parquetBytes: await sizeOf(`${path}.parquet`),
-      bloomBytes,
-      crcs,
-      ...known,
-    };
-  }
-
-  async #bloom(connection: DuckDBConnection, facts: string): Promise<Uint8Array> {
-    const result = await connection.run(`SELECT DISTINCT trace_id FROM ${facts} WHERE trace_id IS NOT NULL`);
-    const filter = new Uint8Array(bloomSize(result.rowCount));
-    for (let index = 0; index < result.chunkCount; index++) {
-      const chunk = result.getChunk(index);
-      const rows = chunk.rowCount;
-      // UUIDs as DuckDB has them: 128 bits, little endian; the low half is the id's last eight bytes.
-      const data = duckdb.vector_get_data(duckdb.data_chunk_get_vector(chunk.chunk, 0), rows * 16);
-      const view = new DataView(data.buffer, data.byteOffset, rows * 16);
-      for (let row = 0; row < rows; row++)
-        bloomAdd(filter, view.getUint32(row * 16, true), view.getUint32(row * 16 + 4, true));
-    }
-    return filter;
-  }
-
-  /** One commit at a time: `change` sees the manifest as it is then. */
-  #commit(change: (manifest: Manifest) => Partial<Manifest>): Promise<void> {
-    const turn = this.#committing.then(async () => {
-      const { folder, files } = this.#options;
-      await files.syncFolder(folder);
-      const next: Manifest = { ...this.#manifest, ...change(this.#manifest), number: this.#manifest.number + 1 };
-      await writeManifest(folder, next, files, this.#options.warn);
-      // `promoted` may have changed meanwhile, in memory.
-      this.#manifest = { ...next, promoted: this.#manifest.promoted };
-    });
-    this.#committing = turn.catch(() => undefined);
-    return turn;
   }
 
   #drop(generation: Generation): void {
@@ -652,68 +528,12 @@ export class Shelf {
   }
 
   #filePart(file: FileEntry): Part {
-    return this.#groupPart([file])!;
+    return partOf(this.#options.folder, [file])!;
   }
 
-  /**
-   * Several files as one part, so that one statement reads them side by side; undefined where their columns clash. Columns
-   * that a file lacks are NULL there, and its records have such attributes in the overflow.
-   */
-  #groupPart(files: readonly FileEntry[]): Part | undefined {
-    const promoted = unitePromoted(files.map((file) => file.promoted));
-    if (promoted === undefined) return undefined;
-    const from = (name: string, more: string) => {
-      const paths = files.map(({ base }) => literal(join(this.#options.folder, base + name)));
-      return `read_parquet([${paths.join(', ')}], union_by_name = true${more})`;
-    };
-    return {
-      facts: from('.parquet', ', filename = true, file_row_number = true'),
-      dictionary:
-        files.length === 1
-          ? from('.origins.parquet', '')
-          : `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet', '')})`,
-      rollup: from('.rollup.parquet', ''),
-      promoted,
-      keys: uniteKeys(files.map(({ keys }) => keys)),
-      resourceKeys: uniteNames(files.map(({ resourceKeys }) => resourceKeys)),
-      minTimeUnixNano: span(files.map(({ minTimeUnixNano }) => minTimeUnixNano)).least,
-      maxTimeUnixNano: span(files.map(({ maxTimeUnixNano }) => maxTimeUnixNano)).most,
-      rows: files.reduce((sum, { rows }) => sum + rows, 0),
-      files,
-    };
-  }
-
-  /**
-   * Joins neighbours: hot parts stay alone, files become groups of growing size, so that a search which finds enough in the
-   * newest file reads no other, and one that has to read all does it in few statements.
-   * @param first files in the first group.
-   * @param keys  attributes that will be asked for: files go together where each of them is stored in the same way, so that
-   *              one file that has it in the overflow does not cost the others their columns' statistics.
-   */
+  /** See `groupParts`. */
   grouped(parts: readonly Part[], first = 1, keys: readonly string[] = []): Part[] {
-    const groups: Part[] = [];
-    let size = first;
-    let group: Part | undefined;
-    for (const part of parts) {
-      const joined =
-        group === undefined || part.files.length === 0 || group.files.length >= size || !storedAlike(group, part, keys)
-          ? undefined
-          : this.#groupPart([...group.files, ...part.files]);
-      if (joined !== undefined) {
-        group = joined;
-        continue;
-      }
-      if (group !== undefined) {
-        groups.push(group);
-        if (group.files.length >= size) size *= 4;
-      }
-      if (part.files.length === 0) {
-        groups.push(part);
-        group = undefined;
-      } else group = part;
-    }
-    if (group !== undefined) groups.push(group);
-    return groups;
+    return groupParts(this.#options.folder, parts, first, keys);
   }
 
   /**
@@ -728,25 +548,14 @@ export class Shelf {
       if (part.files.length === 0 || error instanceof Fault) throw error;
       const whole: FileEntry[] = [];
       for (const file of part.files) {
-        if (await this.#isWhole(file)) whole.push(file);
+        if (await isWhole(this.#options.folder, file)) whole.push(file);
         else await this.#setAside(file);
       }
       if (whole.length === part.files.length) throw error; // it was not the files
-      const rest = this.#groupPart(whole);
+      const rest = partOf(this.#options.folder, whole);
       if (rest !== undefined && whole.length > 0) await read(rest);
       return { damaged: true };
     }
-  }
-
-  async #isWhole(file: FileEntry): Promise<boolean> {
-    for (const [index, name] of parquets.entries()) {
-      try {
-        if ((await crcOf(join(this.#options.folder, file.base + name))) !== file.crcs[index]) return false;
-      } catch {
-        return false;
-      }
-    }
-    return true;
   }
 
   /**
@@ -757,7 +566,7 @@ export class Shelf {
     const file = this.#manifest.files.find(({ base }) => !this.#checked.has(base));
     if (file === undefined) return false;
     this.#checked.add(file.base);
-    if (!(await this.#isWhole(file))) await this.#setAside(file);
+    if (!(await isWhole(this.#options.folder, file))) await this.#setAside(file);
     return true;
   }
 
@@ -784,7 +593,7 @@ export class Shelf {
       if (this.#pinnedFiles.has(base)) continue;
       this.#unlink.delete(base);
       this.#removing = this.#removing
-        .then(() => removeEntry(this.#options, base))
+        .then(() => removeEntry(this.#options.folder, this.#options.files, base))
         .catch((error: unknown) => this.#options.warn(`removing ${base} failed: ${String(error)}`));
     }
   }
@@ -826,89 +635,6 @@ export class Shelf {
   }
 }
 
-const parquets = ['.parquet', '.origins.parquet', '.rollup.parquet'] as const;
-const siblings = [...parquets, '.bloom'] as const;
-
-/** The least and the greatest of these. */
-export function span(times: readonly bigint[]): { least: bigint; most: bigint } {
-  let [least = 0n] = times;
-  let most = least;
-  for (const time of times) {
-    if (time < least) least = time;
-    if (time > most) most = time;
-  }
-  return { least, most };
-}
-
-function storedAlike(a: Part, b: Part, keys: readonly string[]): boolean {
-  const way = (part: Part, key: string) => {
-    const use = part.keys?.find((each) => each.key === key);
-    if (part.keys !== undefined && use === undefined) return 'absent';
-    const column = part.promoted.some((each) => each.key === key);
-    return `${column ? 'column' : ''} ${use === undefined || use.overflow ? 'overflow' : ''}`;
-  };
-  return keys.every((key) => way(a, key) === way(b, key));
-}
-
-async function removeEntry(options: ShelfOptions, base: string): Promise<void> {
-  for (const name of siblings) await options.files.remove(join(options.folder, base + name));
-}
-
 function dictionaryId(kind: ShelfKind): string {
   return kind.signal === 'metrics' ? 'series' : 'origin';
-}
-
-/** `2026-11-23T14`; hours that no calendar has are named by their number. */
-function hourName(hour: number): string {
-  const date = new Date(hour * 3_600_000);
-  return Number.isNaN(date.getTime()) ? `hour${hour}` : date.toISOString().slice(0, 13);
-}
-
-/** Reads the manifest and puts the folder in order. */
-async function openFolder(options: ShelfOptions): Promise<{ manifest: Manifest; damaged: number }> {
-  const { folder, files, warn } = options;
-  const found = await readManifest(folder);
-  let damaged = found.damaged.length;
-  for (const name of found.damaged) warn(`the manifest ${name} is damaged and was set aside`);
-  const quarantine = join(folder, 'quarantine');
-  const setAside = async (name: string) => {
-    await mkdir(quarantine, { recursive: true });
-    await files.rename(join(folder, name), join(quarantine, name));
-  };
-  for (const name of found.damaged) await setAside(name);
-  const names = new Set(await listFolder(folder));
-  const whole: FileEntry[] = [];
-  for (const file of found.manifest.files) {
-    const problem = await problemWith(folder, file, names);
-    if (problem === undefined) {
-      whole.push(file);
-      continue;
-    }
-    damaged++;
-    warn(`${file.base}.parquet (${file.rows} records) ${problem} and was set aside`);
-    for (const sibling of siblings) if (names.has(file.base + sibling)) await setAside(file.base + sibling);
-  }
-  const bases = new Set(found.manifest.files.map(({ base }) => base));
-  for (const name of names) {
-    if (name.startsWith('manifest-') && !name.endsWith('.tmp')) continue;
-    const sibling = siblings.toReversed().find((each) => name.endsWith(each));
-    if (sibling !== undefined && bases.has(name.slice(0, -sibling.length))) continue;
-    // Left by a roll or a merge that was never committed, so the log or the merged files have the records; but when a
-    // manifest was damaged it may have named this file, and a person shall look at it.
-    if (found.fellBack && !name.endsWith('.tmp')) {
-      damaged++;
-      await setAside(name);
-    } else await files.remove(join(folder, name));
-  }
-  return { manifest: { ...found.manifest, files: whole }, damaged };
-}
-
-/** Cheap checks at start: that the files are there, as long as they were, and have Parquet's marks at both ends. */
-async function problemWith(folder: string, file: FileEntry, names: ReadonlySet<string>): Promise<string | undefined> {
-  for (const sibling of parquets) {
-    if (!names.has(file.base + sibling)) return 'is not complete';
-  }
-  if ((await sizeOf(join(folder, `${file.base}.parquet`))) !== file.parquetBytes)
-    return 'has another length than it had';
-  return undefined;
 }

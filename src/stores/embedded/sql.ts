@@ -2,7 +2,7 @@ import type { Field, Filter, Literal } from '../filter.ts';
 import { quoted } from './columns.ts';
 import type { Params } from './database.ts';
 import { promotedColumn } from './keys.ts';
-import type { Part } from './shelf.ts';
+import type { Part } from './parts.ts';
 
 // A filter as a condition in SQL. Every value that a user wrote is bound; names of columns come from our own schema.
 // The condition may be NULL where it does not hold, which WHERE takes as false; under NOT it is made two-valued
@@ -89,7 +89,7 @@ export function keysOf(filter: Filter): string[] {
 }
 
 /** Where a field's value is, and of which type. `json`: any, as JSON. */
-export type Source =
+type Source =
   | { readonly kind: 'text' | 'int' | 'double' | 'bool' | 'json' | 'duration' | 'severity'; readonly sql: string }
   | { readonly kind: 'id'; readonly sql: string; readonly digits: 16 | 32 }
   | { readonly kind: 'enum'; readonly sql: string; readonly names: readonly string[] };
@@ -139,7 +139,7 @@ function intrinsic(name: (Field & { scope: 'intrinsic' })['name'], signal: Filte
 }
 
 /** The column of a promoted attribute, and the overflow where some records have it there. */
-export function recordSources(key: string, part: Part, params: Params): Source[] {
+function recordSources(key: string, part: Part, params: Params): Source[] {
   const promoted = part.promoted.find((each) => each.key === key);
   const use = part.keys?.find((each) => each.key === key);
   if (part.keys !== undefined && use === undefined) return [];
@@ -170,7 +170,7 @@ function exists(source: Source): string {
 const numeric = String.raw`'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?'`;
 
 /** The value as text; NULL where there is none. */
-export function textOf(source: Source): string {
+function textOf(source: Source): string {
   const { sql } = source;
   switch (source.kind) {
     case 'text':
