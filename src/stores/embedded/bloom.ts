@@ -1,11 +1,11 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
 // A small filter beside each file of records with a trace id: which files cannot have a trace. Blocks of 64 bytes with 8 bits
-// a trace, about 10 bits a trace in all: 2 % of the files that don't have a trace are opened in vain. A question reads one block
+// a trace, about 16 bits a trace in all: fewer than one in a hundred of the files that don't have a trace are opened in vain. A question reads one block
 // from the file, so nothing is held in memory, however many files there are.
 
 const blockBytes = 64;
-const bitsPerItem = 10;
+const bitsPerItem = 16;
 
 export function bloomSize(items: number): number {
   return Math.max(1, Math.ceil((items * bitsPerItem) / (blockBytes * 8))) * blockBytes;

@@ -18,8 +18,8 @@ export const learnRows = 5000;
 /** Age in ms at which a generation is rolled though it is small: bounds what a start has to read again from the log. */
 export const hotAgeMaxMs = 120_000;
 
-/** Sealed generations that may wait for their roll; `write` waits at the next, so that a backlog does not fill memory. */
-export const sealedMax = 2;
+/** Generations that are being rolled; when the open one is full as well, `write` waits, so that a backlog does not fill memory. */
+export const sealedMax = 1;
 
 /** How far after its receipt a record's time may lie to name the hour of its file; a later one is filed under its receipt. */
 export const futureMaxMs = 10 * 60_000;
@@ -43,7 +43,7 @@ export const promotedShareMin = 0.02;
 export const fileKeysMax = 512;
 
 /** DuckDB's own memory; a query that needs more fails, appends and rolls stay far below. */
-export const memoryLimitMiB = 224;
+export const memoryLimitMiB = 192;
 
 /** DuckDB's threads, the caller's among them. */
 export const threadsMax = 2;

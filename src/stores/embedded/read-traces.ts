@@ -320,17 +320,18 @@ async function summaries(
       const ids = candidates.map(({ id }) => `CAST(${params.text(id)} AS UUID)`).join(', ');
       const rows = await session.rows(
         `SELECT CAST(trace_id AS VARCHAR), span_id, time_unix_nano, duration_nanos, status, service,
-           CASE WHEN parent_span_id IS NULL THEN name END, hash(record)
+           CASE WHEN parent_span_id IS NULL THEN name END, name
          FROM ${each.facts} WHERE trace_id IN (${ids}) LIMIT ${traceSpansMax}`,
         params,
       );
-      for (const [id, spanId, start, duration, status, service, rootName, hash] of rows) {
+      for (const [id, spanId, start, duration, status, service, rootName, name] of rows) {
         let sum = sums.get(String(id));
         if (sum === undefined) {
           sum = { start: start as bigint, end: 0n, spans: new Set(), errors: 0, services: new Set(), root: undefined };
           sums.set(String(id), sum);
         }
-        const span = `${spanId} ${hash}`;
+        // What was sent twice is counted once. The record's bytes would tell for sure, and cost ten times as much to read.
+        const span = `${spanId} ${start} ${duration} ${status} ${name}`;
         if (sum.spans.has(span)) continue;
         sum.spans.add(span);
         const from = start as bigint;

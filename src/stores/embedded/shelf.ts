@@ -140,7 +140,7 @@ export class Shelf {
   // ------------------------------------------------------------------------------------------ writing
 
   async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
-    while (this.#sealed.length >= sealedMax && !this.#closed) {
+    while (!this.#closed && !this.#sealWhatIsFull()) {
       const reason = 'stopped while the store was busy';
       if (cancel.aborted) return { kind: 'retry', pending: 'all', refused: [], afterMs: undefined, reason };
       this.#roll();
@@ -183,14 +183,23 @@ export class Shelf {
         began = performance.now();
       }
     }
+    this.#sealWhatIsFull();
+  }
+
+  /** Seals the open generation where it is full and fewer than `sealedMax` wait. @returns false where it has to wait. */
+  #sealWhatIsFull(): boolean {
+    const generation = this.#open;
+    if (generation === undefined) return true;
     const { rows, dictionaryRows, promoted } = generation;
     // A new folder's first rows only teach which attributes are frequent.
     const learnt = !this.kind.promotes || promoted.length > 0 || rows.count < learnRows;
     const bytesMax = this.#options.hotBytesMax ?? hotBytesMax;
-    if (rows.sizeBytes + dictionaryRows.sizeBytes >= bytesMax || rows.count >= hotRowsMax || !learnt) {
-      this.#seal();
-      this.#roll();
-    }
+    const full = rows.sizeBytes + dictionaryRows.sizeBytes >= bytesMax || rows.count >= hotRowsMax || !learnt;
+    if (!full) return true;
+    if (this.#sealed.length >= sealedMax) return false;
+    this.#seal();
+    this.#roll();
+    return true;
   }
 
   /** Logs do not store a request twice, but two logs may have it: one that a stopping replica handed over. */
