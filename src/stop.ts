@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Why the process ends. */
-export interface StopReason {
+interface StopReason {
   /** `interrupted`: a person at the terminal; `terminated`: a supervisor; `failed`: it cannot go on. */
   readonly kind: 'interrupted' | 'terminated' | 'failed';
   readonly text: string;

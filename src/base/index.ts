@@ -3,4 +3,4 @@ export { entryPath } from './entry.ts';
 export { Fault, type FaultCode } from './fault.ts';
 export type { Batch, Frame } from './frame.ts';
 export { recordNoun, type Signal, signals } from './signal.ts';
-export { ownBuffer, serveTasks, ThreadPool, type ThreadPoolOptions } from './thread-pool.ts';
+export { ownBuffer, serveTasks, ThreadPool } from './thread-pool.ts';

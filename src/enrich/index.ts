@@ -1,1 +1,1 @@
-export { type Enrichment, type StaticAttributes, staticEnrichment } from './static.ts';
+export { type Enrichment, staticEnrichment } from './static.ts';

@@ -1,1 +1,1 @@
-export { createIngest, type Ingest, type IngestObserver } from './ingest.ts';
+export { createIngest } from './ingest.ts';

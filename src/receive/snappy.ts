@@ -89,7 +89,7 @@ function masked(crc: number): number {
 const tables = crcTables();
 
 /** CRC-32C (Castagnoli), eight bytes a round; zlib has only the other polynomial. */
-export function crc32c(bytes: Uint8Array): number {
+function crc32c(bytes: Uint8Array): number {
   const [t0, t1, t2, t3, t4, t5, t6, t7] = tables;
   let crc = -1;
   let i = 0;
