@@ -1,7 +1,17 @@
 import { Fault } from '../base/index.ts';
 import { exponentialIndexMax, exponentialScaleMax, exponentialScaleMin, type Limits } from './limits.ts';
 import { isMessage, type MessageName, messageIndex, schema } from './schema.ts';
-import { malformed, readDouble, readFixed32, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire.ts';
+import {
+  groupEnd,
+  malformed,
+  readDouble,
+  readFixed32,
+  wireBytes,
+  wireFixed32,
+  wireFixed64,
+  wireGroup,
+  wireVarint,
+} from './wire.ts';
 
 // The loop over the tags that `walk` and `rewrite` share. It checks the whole structure, counts, and notes as bits what is
 // wrong with what it passed over; it builds nothing. Its state is the module's, since it never waits and allocations would
@@ -340,6 +350,7 @@ function scan(message: number, start: number, end: number, depth: number): void 
       } else varintHigh = 0;
     } else if (wire === wireFixed64) at += 8;
     else if (wire === wireFixed32) at += 4;
+    else if (wire === wireGroup && field !== 0) at = groupEnd(bytes, field, at, end);
     else throw malformed(`wire type ${wire}`, tagAt);
     if (at > end) throw malformed('a value that ends after its message', valueAt);
     if (field === 0) throw malformed('field number 0', tagAt);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { oracleEncode } from '../../test/kit/otlp-oracle.ts';
 import { Fault, type Signal, signals } from '../base/index.ts';
-import { defaultLimits, type Limits, Writer, walk } from './index.ts';
+import { defaultLimits, type Limits, rewrite, Writer, walk } from './index.ts';
 
 function refused(signal: Signal, bytes: Uint8Array, limits: Limits = defaultLimits): Fault {
   try {
@@ -60,6 +60,38 @@ describe.each(signals)('%s', (signal) => {
     const fault = refused(signal, Uint8Array.from(bytes));
     expect(fault.code).toBe('malformed');
     expect(fault.message).toContain(`at byte ${at}:`);
+  });
+
+  const group = (inner: readonly number[]) => [0xa3, 0x06, ...inner, 0xa4, 0x06]; // field 100
+  const inAll = (unknown: readonly number[]) => [
+    { name: 'the request', bytes: Uint8Array.from(unknown) },
+    { name: 'a resource', bytes: field(1, field(1, Uint8Array.from(unknown))) },
+    { name: 'a scope', bytes: field(1, field(2, Uint8Array.from(unknown))) },
+  ];
+  it.each([
+    { name: 'empty', inner: [] },
+    {
+      name: 'with fields of each wire type',
+      inner: [0x08, 0x01, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x1a, 0x01, 0xff, 0x25, 1, 2, 3, 4],
+    },
+    { name: 'with a group', inner: [0x0b, 0x13, 0x14, 0x0c] },
+    { name: 'with what looks like its end, in a value', inner: [0x1a, 0x02, 0xa4, 0x06] },
+    { name: 'nested 9,000 deep', inner: [...Array(9_000).fill(0x0b), ...Array(9_000).fill(0x0c)] },
+  ])('B10 an unknown field that is a group, $name, is passed over and kept', ({ inner }) => {
+    for (const { bytes } of inAll(group(inner))) {
+      expect(walk(signal, bytes, defaultLimits)).toMatchObject({ records: 0, clean: true });
+      expect(Buffer.compare(rewrite(signal, bytes, defaultLimits).bytes, bytes)).toBe(0);
+    }
+  });
+  it.each([
+    { name: 'that does not end', bytes: [0xa3, 0x06, 0x08, 0x01] },
+    { name: "ended by another's tag", bytes: [0xa3, 0x06, 0x0c] },
+    { name: 'with field 0', bytes: group([0x00, 0x00]) },
+    { name: 'with wire type 7', bytes: group([0x0f]) },
+    { name: 'with a value that is cut off', bytes: [0xa3, 0x06, 0x0a, 0x7f] },
+    { name: 'nested a million deep', bytes: [...Array(1_000_000).fill(0x0b), ...Array(1_000_000).fill(0x0c)] },
+  ])('B10 a group $name is malformed', ({ bytes }) => {
+    for (const message of inAll(bytes)) expect(refused(signal, message.bytes).code, message.name).toBe('malformed');
   });
 
   it('the record after the last one allowed is refused before it is read', () => {

@@ -3,17 +3,50 @@ import { Fault } from '../base/index.ts';
 // Protocol Buffers "Encoding", read and written without objects.
 // The reader's state is a position that the caller holds; functions return what they read, and `varintEnd` tells where it ended.
 
-/** Wire types. 3 and 4 (groups) occur in no OTLP message; 6 and 7 do not exist. */
+/** Wire types. 3 begins a group and 4 ends it: no OTLP message has one, but an unknown field may be one. 6 and 7 do not exist. */
 export const wireVarint = 0;
 export const wireFixed64 = 1;
 export const wireBytes = 2;
+export const wireGroup = 3;
 export const wireFixed32 = 5;
+/** Groups within groups; deeper nesting is malformed. */
+const groupDepthMax = 10_000;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // a leading U+FEFF is part of the value
 const utf8Encoder = new TextEncoder();
 
 export function malformed(message: string, offset: number): Fault {
   return new Fault('malformed', `malformed protobuf at byte ${offset}: ${message}`);
+}
+
+/**
+ * One past the tag that ends a group: what a parser must pass over in an unknown field, whatever is in it. Not recursive,
+ * since a group may hold groups.
+ * @param start First byte after the tag that begins it.
+ * @throws Fault `malformed`: not ended before `end`, ended by another's tag, nested too deep.
+ * @see Protocol Buffers "Encoding", "Groups"
+ */
+export function groupEnd(bytes: Uint8Array, field: number, start: number, end: number): number {
+  const open = [field];
+  const reader = new Reader(bytes, start, end);
+  let at = start;
+  while (open.length > 0) {
+    if (at >= end) throw malformed('a group that does not end in its message', start);
+    const tagAt = at;
+    const wireType = bytes[at]! & 7;
+    if (wireType !== wireGroup && wireType !== 4) {
+      reader.valueEnd = at;
+      reader.next();
+      at = reader.valueEnd;
+      continue;
+    }
+    at = reader.tagAt(at);
+    if (wireType === wireGroup) {
+      if (open.length >= groupDepthMax) throw malformed(`more than ${groupDepthMax} groups in one another`, tagAt);
+      open.push(reader.field);
+    } else if (open.pop() !== reader.field) throw malformed("the end of another field's group", tagAt);
+  }
+  return at;
 }
 
 /**
@@ -54,14 +87,7 @@ export class Reader {
   next(): boolean {
     const start = this.valueEnd;
     if (start >= this.end) return false;
-    this.tagStart = start;
-    this.#varint(start);
-    if (this.#high !== 0) throw malformed('a tag beyond 32 bits', start);
-    const tag = this.#low >>> 0;
-    this.field = tag >>> 3;
-    this.wireType = tag & 7;
-    if (this.field === 0) throw malformed('field number 0', start);
-    const position = this.valueEnd;
+    const position = this.tagAt(start);
     this.valueStart = position;
     switch (this.wireType) {
       case wireVarint:
@@ -80,11 +106,26 @@ export class Reader {
         this.valueEnd = this.valueStart + (this.#low >>> 0);
         break;
       }
+      case wireGroup:
+        this.valueEnd = groupEnd(this.buffer, this.field, position, this.end);
+        break;
       default:
         throw malformed(`wire type ${this.wireType}`, start);
     }
     if (this.valueEnd > this.end) throw malformed('a value that ends after its message', position);
     return true;
+  }
+
+  /** Reads the tag at `start` into `field` and `wireType`; one past its last byte. */
+  tagAt(start: number): number {
+    this.tagStart = start;
+    this.#varint(start);
+    if (this.#high !== 0) throw malformed('a tag beyond 32 bits', start);
+    const tag = this.#low >>> 0;
+    this.field = tag >>> 3;
+    this.wireType = tag & 7;
+    if (this.field === 0) throw malformed('field number 0', start);
+    return this.valueEnd;
   }
 
   /** A reader of the message that the current value holds. */
