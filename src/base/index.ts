@@ -1,4 +1,5 @@
 export { type Clock, systemClock } from './clock.ts';
+export { demoAttribute } from './demo.ts';
 export { entryPath } from './entry.ts';
 export { Fault, type FaultCode } from './fault.ts';
 export type { Batch, Frame } from './frame.ts';

@@ -265,3 +265,17 @@ export interface Readers {
   readonly logs?: LogReader;
   readonly metrics?: MetricReader;
 }
+
+// ---------------------------------------------------------------------------------------------- removing
+
+/** A store that can remove records before their retention does. */
+export interface Eraser {
+  /**
+   * Removes every record whose resource has this attribute with this value, for good: neither a restart nor the log brings
+   * it back. What arrives meanwhile may stay. Where it fails or is cancelled some may be gone already; ask again.
+   * @param value as text: `true` is the boolean as well as the string.
+   * @returns how many spans, data points and log records were removed; 0 for a signal that is not kept.
+   * @throws Fault `unavailable` where it cannot be done now.
+   */
+  eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<Readonly<Record<Signal, number>>>;
+}

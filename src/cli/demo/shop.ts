@@ -1,3 +1,4 @@
+import { demoAttribute } from '../../base/index.ts';
 import { attributes, type Resource } from '../otlp/json.ts';
 import type { Random } from './random.ts';
 
@@ -94,7 +95,7 @@ export interface Pod {
 
 const nodes = ['node-a', 'node-b', 'node-c'] as const;
 /** Marks all that the demo sends, so that it can be told apart and cleared. */
-export const demoMark = { 'watchingcat.demo': true } as const;
+export const demoMark = { [demoAttribute]: true } as const;
 
 /** The pods of one run: other names each time, so that two runs are not one series. */
 export function createPods(random: Random): { readonly [S in ServiceName]: readonly [Pod, Pod] } {

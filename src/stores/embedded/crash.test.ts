@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FileOps, realFiles } from './files.ts';
@@ -127,6 +127,63 @@ describe('a crash at each file operation', () => {
       await replay(store, 8);
       expect([operations, (await allLogs(store)).map(({ body }) => body)]).toEqual([operations, expected(8)]);
       expect(store.stats().logs!.damaged).toBe(0);
+    }
+  });
+});
+
+describe('a crash at each file operation of an erasure', () => {
+  const demo = { ...resource, 'watchingcat.demo': true };
+  const only = { signals: new Set(['logs'] as const) };
+  const bodies = async (store: Awaited<ReturnType<typeof openStore>>) =>
+    (await allLogs(store)).map(({ body }) => String(body));
+  const erase = (store: Awaited<ReturnType<typeof openStore>>) =>
+    store.eraseByResource('watchingcat.demo', 'true', never);
+  const marked = (seq: number, mark: 'demo' | 'mine') =>
+    frame(
+      seq,
+      request(mark === 'demo' ? demo : resource, [logBytes({ time: noon + BigInt(seq), body: `${mark} ${seq}` })]),
+    );
+
+  it('takes nothing else away, and what it removed stays removed', async () => {
+    await using template = await folderOfOwn();
+    {
+      await using store = await openStore(template.path, only);
+      await write(store, 'logs', [marked(1, 'demo'), marked(2, 'mine')]);
+      await store.rollAll();
+      await write(store, 'logs', [marked(3, 'demo')]);
+      await store.rollAll();
+      await write(store, 'logs', [marked(4, 'mine')]);
+      await store.rollAll();
+    }
+    let finished = false;
+    for (let operations = 0; !finished; operations += 3) {
+      await using folder = await folderOfOwn();
+      await cp(template.path, folder.path, { recursive: true });
+      const hot = [marked(5, 'demo'), marked(6, 'mine')];
+      const mine = ['mine 2', 'mine 4', 'mine 6'];
+      let left: string[];
+      {
+        await using store = await openStore(folder.path, { ...only, files: new DyingFiles(operations) });
+        await write(store, 'logs', hot);
+        finished = await erase(store).then(
+          ({ logs }) => logs === 3,
+          () => false,
+        );
+        left = await bodies(store);
+        expect([operations, left.filter((body) => body.startsWith('mine'))]).toEqual([operations, mine]);
+        if (finished) expect(left).toEqual(mine);
+      }
+      await using store = await openStore(folder.path, only);
+      const kept = store.keeper.keptThrough('logs', logId);
+      for (const each of hot) if (each.seq > kept) await write(store, 'logs', [each]);
+      // The last commit may have reached the disk though its end was not heard of.
+      const found = await bodies(store);
+      expect([operations, found.filter((body) => !left.includes(body))]).toEqual([operations, []]);
+      expect([operations, found.filter((body) => body.startsWith('mine'))]).toEqual([operations, mine]);
+      expect(store.stats().logs!.damaged).toBe(0);
+      expect((await erase(store)).logs).toBe(found.length - mine.length);
+      expect([operations, await bodies(store)]).toEqual([operations, mine]);
+      expect(operations).toBeLessThan(80);
     }
   });
 });

@@ -33,11 +33,22 @@ export interface EntrySources {
 }
 
 /** Writes the files of one entry, synced. They do not exist before a manifest names them. */
-export async function writeEntry(
+export async function writeEntry(writing: EntryWriting, sources: EntrySources): Promise<FileEntry> {
+  const base = `${hourName(sources.hour)}-${randomBytes(6).toString('hex')}`;
+  try {
+    return await writeFiles(writing, sources, base);
+  } catch (error) {
+    // On a full disk it is tried again and again: each attempt must not leave what it had written. Opening removes the rest.
+    await removeEntry(writing.folder, writing.files, base).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function writeFiles(
   { connection, kind, folder, files, nowMs }: EntryWriting,
   { hour, level, facts, dictionary, rollup, known }: EntrySources,
+  base: string,
 ): Promise<FileEntry> {
-  const base = `${hourName(hour)}-${randomBytes(6).toString('hex')}`;
   const path = join(folder, base);
   const order = kind.order === '' ? '' : ` ORDER BY ${kind.order}`;
   // What was just rolled is soon merged, and then made small: snappy takes 1.8 µs a span, zstd 2.9 for two thirds of the bytes.

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Batch, type Clock, type Signal, systemClock } from '../../base/index.ts';
-import type { BatchLimits, Destination, Keeper, Readers, WriteResult } from '../contract.ts';
+import type { BatchLimits, Destination, Eraser, Keeper, Readers, WriteResult } from '../contract.ts';
 import { openDuckdb, Queries } from './database.ts';
 import { type FileOps, realFiles } from './files.ts';
 import { HotTables } from './hot.ts';
@@ -34,7 +34,7 @@ export interface EmbeddedOptions {
 }
 
 /** The store of one process: DuckDB over Parquet. One for all signals that it is given. */
-export interface EmbeddedStore extends Destination {
+export interface EmbeddedStore extends Destination, Eraser {
   readonly keeper: Keeper;
   readonly readers: Readers;
   stats(): Readonly<Partial<Record<Signal, ShelfStats>>>;
@@ -156,6 +156,11 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     },
     rollAll: async () => {
       for (const shelf of shelves.values()) await shelf.rollAll();
+    },
+    eraseByResource: async (key, value, cancel) => {
+      const erased = { traces: 0, metrics: 0, logs: 0 };
+      for (const [signal, shelf] of shelves) erased[signal] = await shelf.eraseByResource(key, value, cancel);
+      return erased;
     },
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };

@@ -9,6 +9,8 @@ export interface ShelfKind {
   readonly columns: readonly ColumnSpec[];
   /** Rows that facts refer to by id: origins, or series. */
   readonly dictionaryColumns: readonly ColumnSpec[];
+  /** The column of facts that has that id. */
+  readonly dictionaryId: 'origin' | 'series';
   /** Whether facts have a trace id that files are asked for. */
   readonly traceIds: boolean;
   /** Whether records have attributes, the most frequent of which get columns. */

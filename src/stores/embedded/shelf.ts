@@ -6,6 +6,7 @@ import type { Refusal, WriteResult } from '../contract.ts';
 import { Rows } from './columns.ts';
 import { literal } from './database.ts';
 import { type EntrySources, isWhole, removeEntry, siblings, writeEntry } from './entry.ts';
+import { planErasure, remainder } from './erase.ts';
 import type { FileOps } from './files.ts';
 import type { HotTables } from './hot.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
@@ -92,7 +93,11 @@ export class Shelf {
   #onKept: ((logId: string, seq: number) => void) | undefined;
   #rolling: Promise<void> | undefined;
   #merging: Promise<void> | undefined;
-  #mergeConnection: DuckDBConnection | undefined;
+  /** Of merges and erasures, of which one is under way at a time. */
+  #rewriteConnection: DuckDBConnection | undefined;
+  /** Erasures that run or wait for their turn: no merge begins meanwhile. */
+  #erasures = 0;
+  #erasing: Promise<unknown> = Promise.resolve();
   readonly #openedMs: number;
   readonly #openedMonotonicMs: number;
   #removing: Promise<void> = Promise.resolve();
@@ -273,12 +278,16 @@ export class Shelf {
 
   /** Rolls everything that is hot. For tests, for a graceful stop, and before a backup. */
   async rollAll(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
     this.#seal();
-    this.#roll();
-    await this.#rolling;
-    if (this.#sealed.length > 0)
-      throw new Fault('unavailable', `rolling ${this.kind.signal} failed: ${this.#lastError}`);
+    const last = this.#sealed.at(-1);
+    const waits = () => last !== undefined && this.#sealed.includes(last);
+    // A second time, as a roll that was about to end may not have seen it.
+    for (let tries = 0; tries < 2 && waits(); tries++) {
+      this.#roll();
+      await this.#rolling;
+    }
+    if (waits()) throw new Fault('unavailable', `rolling ${this.kind.signal} failed: ${this.#lastError}`);
   }
 
   #roll(): void {
@@ -325,7 +334,7 @@ export class Shelf {
       const dictionary =
         hours.length === 1
           ? `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary})`
-          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${dictionaryId(this.kind)} FROM ${generation.table}${where}))`;
+          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${this.kind.dictionaryId} FROM ${generation.table}${where}))`;
       entries.push(
         await this.#writeEntry(connection, {
           hour: Number(hour),
@@ -380,7 +389,7 @@ export class Shelf {
   // ------------------------------------------------------------------------------------------ merging
 
   #mergeSoon(): void {
-    if (this.#closed || this.#merging !== undefined) return;
+    if (this.#closed || this.#merging !== undefined || this.#erasures > 0) return;
     this.#merging = this.#mergeWhatFits()
       .catch((error: unknown) => {
         if (this.#closed) return;
@@ -395,7 +404,7 @@ export class Shelf {
   async #mergeWhatFits(): Promise<void> {
     for (;;) {
       const chosen = planMerge(this.#manifest.files, this.#options.clock.nowMs());
-      if (chosen === undefined || this.#closed) return;
+      if (chosen === undefined || this.#closed || this.#erasures > 0) return;
       await this.#mergeFiles(chosen);
     }
   }
@@ -407,12 +416,12 @@ export class Shelf {
       await this.#setAside(file);
       return;
     }
-    this.#mergeConnection ??= await this.#instance.connect();
+    this.#rewriteConnection ??= await this.#instance.connect();
     const from = (name: string) => {
       const paths = chosen.map(({ base }) => literal(join(this.#options.folder, base + name)));
       return `read_parquet([${paths.join(', ')}], union_by_name = true)`;
     };
-    const merged = await this.#writeEntry(this.#mergeConnection, {
+    const merged = await this.#writeEntry(this.#rewriteConnection, {
       hour: chosen[0]!.hour,
       level: Math.max(...chosen.map(({ level }) => level)) + 1,
       facts: from('.parquet'),
@@ -424,17 +433,25 @@ export class Shelf {
         resourceKeys: uniteNames(chosen.map(({ resourceKeys }) => resourceKeys)),
       },
     });
-    const gone = new Set(chosen.map(({ base }) => base));
+    await this.#replace(chosen, merged);
+    this.#merges++;
+  }
+
+  /**
+   * Commits a file in the place of others, or nothing.
+   * @returns false where one of them is gone: retention or damage took it away meanwhile, and what it held must not come back.
+   */
+  async #replace(old: readonly FileEntry[], entry: FileEntry | undefined): Promise<boolean> {
+    const gone = new Set(old.map(({ base }) => base));
     let stillThere = true;
     await this.#commit((manifest) => {
       const rest = manifest.files.filter(({ base }) => !gone.has(base));
-      stillThere = manifest.files.length - rest.length === chosen.length;
-      return stillThere ? { files: [...rest, merged] } : {};
+      stillThere = manifest.files.length - rest.length === old.length;
+      return stillThere ? { files: entry === undefined ? rest : [...rest, entry] } : {};
     });
-    this.#merges++;
-    // Retention or damage took a file away meanwhile: what it held must not come back.
-    if (!stillThere) await removeEntry(this.#options.folder, this.#options.files, merged.base);
-    else this.#retire(gone);
+    if (stillThere) this.#retire(gone);
+    else if (entry !== undefined) await removeEntry(this.#options.folder, this.#options.files, entry.base);
+    return stillThere;
   }
 
   /** Files that no manifest names any more: removed when no query reads them. */
@@ -444,6 +461,77 @@ export class Shelf {
       this.#checked.delete(base);
     }
     this.#unlinkUnpinned();
+  }
+
+  // ------------------------------------------------------------------------------------------ erasing
+
+  /**
+   * Removes the records whose resource has this attribute. What is hot is rolled first, so that the log does not bring it
+   * back; then file after file is written again without them, or dropped, each with a commit of its own.
+   * @returns how many records are gone.
+   * @throws Fault `unavailable` where a file could not be written; the signal's reason when it was cancelled.
+   */
+  async eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<number> {
+    this.#erasures++;
+    try {
+      const turn = this.#erasing.then(() => this.#erase(key, value, cancel));
+      this.#erasing = turn.catch(() => undefined);
+      return await turn;
+    } finally {
+      this.#erasures--;
+      this.#mergeSoon();
+    }
+  }
+
+  async #erase(key: string, value: string, cancel: AbortSignal): Promise<number> {
+    cancel.throwIfAborted();
+    await this.rollAll();
+    await this.#merging;
+    let erased = 0;
+    for (const file of this.#manifest.files) {
+      cancel.throwIfAborted();
+      if (this.#closed) throw new Fault('unavailable', 'the store is closing');
+      // Retention or damage may have taken it away meanwhile.
+      if (!this.#manifest.files.includes(file)) continue;
+      if (file.resourceKeys !== undefined && !file.resourceKeys.includes(key)) continue;
+      const { signal } = this.kind;
+      try {
+        erased += await this.#eraseIn(file, key, value);
+      } catch (error) {
+        this.#options.warn(`removing records of ${signal} failed: ${String(error)}`);
+        const message = `not all of these ${signal} could be removed; what is removed stays so`;
+        throw new Fault('unavailable', message, { cause: error, retryAfterMs: 10_000 });
+      }
+    }
+    await this.#removing;
+    return erased;
+  }
+
+  /** @returns how many records were removed from this file. */
+  async #eraseIn(file: FileEntry, key: string, value: string): Promise<number> {
+    const { folder, files } = this.#options;
+    this.#rewriteConnection ??= await this.#instance.connect();
+    const connection = this.#rewriteConnection;
+    const place = { connection, kind: this.kind, folder };
+    const erasure = await planErasure(place, file, key, value).catch(async (error: unknown) => {
+      if (await isWhole(folder, file)) throw error;
+      await this.#setAside(file);
+    });
+    if (erasure === undefined) return 0;
+    if (!(await isWhole(folder, file))) {
+      // As in a merge: what is left of it must not get a good checksum.
+      await this.#setAside(file);
+      return 0;
+    }
+    const left = file.rows - erasure.rows;
+    const entry = left === 0 ? undefined : await this.#writeEntry(connection, remainder(place, file, erasure));
+    if (entry !== undefined && entry.rows !== left) {
+      await removeEntry(folder, files, entry.base);
+      throw new Error(
+        `expected ${left} of ${file.rows} records to be left in ${file.base}.parquet, found ${entry.rows}`,
+      );
+    }
+    return (await this.#replace([file], entry)) ? erasure.rows : 0;
   }
 
   // ------------------------------------------------------------------------------------------ retention
@@ -634,16 +722,13 @@ export class Shelf {
     if (this.#closed) return;
     this.#closed = true;
     for (const resolve of this.#roomFor.splice(0)) resolve();
-    this.#mergeConnection?.interrupt();
+    this.#rewriteConnection?.interrupt();
     await this.#merging;
+    await this.#erasing;
     await this.#rolling;
     await this.#committing;
     await this.#removing;
-    this.#mergeConnection?.closeSync();
+    this.#rewriteConnection?.closeSync();
     this.#maintain?.closeSync();
   }
-}
-
-function dictionaryId(kind: ShelfKind): string {
-  return kind.signal === 'metrics' ? 'series' : 'origin';
 }
