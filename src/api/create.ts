@@ -90,7 +90,12 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     docs.addHook('onRequest', async (_, reply) => {
       reply.header('content-security-policy', docsPolicy);
     });
-    await docs.register(swaggerUi, { routePrefix: '/docs', uiConfig: { deepLinking: true } });
+    await docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      uiConfig: { deepLinking: true },
+      logo: { type: 'image/svg+xml', content: Buffer.from(docsLogo), href: '/', target: '_self' },
+      theme: { title: 'WatchingCat API' },
+    });
   });
 
   const traceJson = createTraceJson();
@@ -119,6 +124,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   }
   return app;
 }
+
+/** The page's own has the name of the library on it. */
+const docsLogo =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 40" height="40"><text x="0" y="28" fill="#fff" ' +
+  'font-family="sans-serif" font-size="26" font-weight="600">WatchingCat</text></svg>';
 
 /** The first thing that a schema did not like, as the client should read it. */
 function parameterFault(
