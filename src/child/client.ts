@@ -248,6 +248,7 @@ class Supervisor implements EmbeddedChild {
         this.#tellSoon();
         break;
       case 'failed':
+        this.#state.ready = false;
         this.#lastError = message.fault.message;
         this.#firstStart.reject(new Fault(message.fault.code, message.fault.message));
         child.kill('SIGKILL');

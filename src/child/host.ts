@@ -1,7 +1,14 @@
+import { readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault, type Signal } from '../base/index.ts';
-import { type Delivery, type DeliverySource, type DurableFeed, startDelivery } from '../deliver/index.ts';
-import { type EmbeddedStore, openEmbeddedStore } from '../stores/embedded/index.ts';
+import {
+  type Delivery,
+  type DeliverySource,
+  type DeliveryStats,
+  type DurableFeed,
+  startDelivery,
+} from '../deliver/index.ts';
+import type { EmbeddedStore } from '../stores/embedded/index.ts';
 import { lockFolder, openLogReader } from '../wal/index.ts';
 import { aliveEveryMs, reportEveryMs, takeOverMs } from './limits.ts';
 import {
@@ -38,10 +45,15 @@ class Feed implements DurableFeed {
   }
 }
 
+type Opening = Extract<ToChild, { kind: 'open' }>;
+
 const feeds = new Map<Signal, Feed>();
 const parent = new RpcClient(send);
 let server: RpcServer | undefined;
 let lock: AsyncDisposable | undefined;
+let begun: Opening | undefined;
+/** Since the first record or question; `store` and `delivery` are there when it has ended well. */
+let opening: Promise<void> | undefined;
 let store: EmbeddedStore | undefined;
 let delivery: Delivery | undefined;
 let stopping = false;
@@ -58,12 +70,15 @@ process.on('SIGTERM', () => {});
 async function receive(message: ToChild): Promise<void> {
   switch (message.kind) {
     case 'open':
-      return open(message);
+      return begin(message);
     case 'durable':
-      return feeds.get(message.signal)?.grow(message.seq);
+      feeds.get(message.signal)?.grow(message.seq);
+      return openOnce();
     case 'stop':
       return stop(message.deadlineMs);
     case 'call':
+      await openOnce();
+      return server?.receive(message);
     case 'cancel':
       return server?.receive(message);
     case 'value':
@@ -72,45 +87,65 @@ async function receive(message: ToChild): Promise<void> {
   }
 }
 
-async function open({ logs, store: options }: Extract<ToChild, { kind: 'open' }>): Promise<void> {
+/**
+ * Takes the folder. The store is opened at once where there is something to keep or to deliver, otherwise with the first
+ * record or question: at rest DuckDB takes as much memory as all else in this process.
+ */
+async function begin(message: Opening): Promise<void> {
   try {
-    lock = await lockStore(options.folder);
-    store = await openEmbeddedStore({ ...options, warn: (message) => log('warn', {}, message) });
-    const { readers } = store;
-    server = new RpcServer(
-      send,
-      new Map([
-        ...methodsOf('traces', readers.traces ?? {}, readerMethods.traces),
-        ...methodsOf('metrics', readers.metrics ?? {}, readerMethods.metrics),
-        ...methodsOf('logs', readers.logs ?? {}, readerMethods.logs),
-        ...methodsOf('store', store, ['rollAll']),
-      ]),
-      (thrown, method) => log('error', { err: thrown, method }, 'a query failed'),
-    );
-    delivery = startDelivery({
-      destination: store,
-      sources: await Promise.all(logs.map(sourceOf)),
-      deadLetters: { add: async (letter) => (await parent.call(deadLetterMethod, [letter])) === true },
-      observer: report,
-    });
-    send({
-      kind: 'ready',
-      answers: (['traces', 'metrics', 'logs'] as const).filter((signal) => readers[signal] !== undefined),
-    });
+    begun = message;
+    for (const { signal, durableSeq } of message.logs) feeds.set(signal, new Feed(durableSeq));
+    lock = await lockStore(message.store.folder);
+    const isNew = (await readdir(message.store.folder, { withFileTypes: true })).every((entry) => !entry.isDirectory());
+    if (!isNew || message.logs.some(({ durableSeq, settledSeq }) => durableSeq > settledSeq)) await openOnce();
+    if (stopping || (opening !== undefined && delivery === undefined)) return;
+    send({ kind: 'ready', answers: [...message.store.signals] });
     setInterval(sendReport, reportEveryMs);
   } catch (thrown) {
-    const message = thrown instanceof Error ? thrown.message : 'the embedded store could not be opened';
-    const fault = thrown instanceof Fault ? thrown : new Fault('unavailable', message);
-    send({
-      kind: 'failed',
-      fault: { code: fault.code, message: fault.message, retryAfterMs: undefined, parameter: undefined },
-    });
+    tellFailed(thrown);
   }
+}
+
+/** Never rejects: what prevents it is told to the parent, which starts another process. */
+async function openOnce(): Promise<void> {
+  if (begun === undefined || stopping) return;
+  opening ??= open(begun).catch(tellFailed);
+  await opening;
+}
+
+async function open({ logs, store: options }: Opening): Promise<void> {
+  const { openEmbeddedStore } = await import('../stores/embedded/index.ts');
+  store = await openEmbeddedStore({ ...options, warn: (message) => log('warn', {}, message) });
+  const { readers } = store;
+  server = new RpcServer(
+    send,
+    new Map([
+      ...methodsOf('traces', readers.traces ?? {}, readerMethods.traces),
+      ...methodsOf('metrics', readers.metrics ?? {}, readerMethods.metrics),
+      ...methodsOf('logs', readers.logs ?? {}, readerMethods.logs),
+      ...methodsOf('store', store, ['rollAll']),
+    ]),
+    (thrown, method) => log('error', { err: thrown, method }, 'a query failed'),
+  );
+  delivery = startDelivery({
+    destination: store,
+    sources: await Promise.all(logs.map(sourceOf)),
+    deadLetters: { add: async (letter) => (await parent.call(deadLetterMethod, [letter])) === true },
+    observer: report,
+  });
+}
+
+function tellFailed(thrown: unknown): void {
+  const message = thrown instanceof Error ? thrown.message : 'the embedded store could not be opened';
+  const fault = thrown instanceof Fault ? thrown : new Fault('unavailable', message);
+  send({
+    kind: 'failed',
+    fault: { code: fault.code, message: fault.message, retryAfterMs: undefined, parameter: undefined },
+  });
 }
 
 async function sourceOf({ signal, dir, durableSeq, settledSeq }: HostedLog): Promise<DeliverySource> {
   const feed = feeds.get(signal) ?? new Feed(durableSeq);
-  feeds.set(signal, feed);
   const cursor = {
     settledSeq,
     settle(seq: number) {
@@ -132,19 +167,40 @@ let reportedMs = 0;
 
 /** While there is something to tell, or something waits and so its age grows; else now and then, as a sign of life. */
 function sendReport(): void {
-  if (delivery === undefined || store === undefined) return;
-  const stats = delivery.stats();
+  const stats = delivery?.stats() ?? restingStats();
   const pending = Object.values(stats).some((each) => each.pendingFrames > 0 || each.failures > 0);
   const nowMs = performance.now();
   if (report.empty && !pending && !wasPending && nowMs - reportedMs < aliveEveryMs) return;
   reportedMs = nowMs;
   wasPending = pending;
-  send({ kind: 'report', ...report.take(stats, store.stats()) });
+  send({ kind: 'report', ...report.take(stats, store?.stats() ?? {}) });
+}
+
+/** Of a store that was not needed yet. */
+function restingStats(): DeliveryStats {
+  return Object.fromEntries(
+    [...feeds].map(([signal, { durableSeq }]) => [
+      signal,
+      {
+        state: opening === undefined ? 'idle' : 'delivering',
+        settledSeq: durableSeq,
+        lagSeconds: 0,
+        pendingFrames: 0,
+        pendingRecords: 0,
+        pendingBytes: 0,
+        batchesInFlight: 0,
+        failures: 0,
+        lastError: undefined,
+        failingSinceUnixMs: undefined,
+      } satisfies DeliveryStats[Signal],
+    ]),
+  );
 }
 
 async function stop(deadlineMs: number): Promise<void> {
   if (stopping) return;
   stopping = true;
+  await opening;
   server?.abortAll(new Fault('unavailable', 'the store is stopping', { retryAfterMs: 5_000 }));
   try {
     await delivery?.stop(deadlineMs);
