@@ -159,6 +159,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
 
   const api = await createApi({
     readers: embedded?.readers ?? {},
+    ...(embedded && { eraser: embedded }),
     version: options.version,
     health: observed.health,
     pipeline: observed.pipeline,

@@ -2,7 +2,8 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeOtlp } from '../../test/kit/otlp.ts';
 import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
-import type { Readers } from '../stores/contract.ts';
+import { Fault } from '../base/index.ts';
+import type { Eraser, Readers } from '../stores/contract.ts';
 import { createApi } from './create.ts';
 import type { ApiOptions, HealthReport } from './index.ts';
 
@@ -530,6 +531,55 @@ describe('errors', () => {
     expect(replies.map((reply) => reply.statusCode).sort()).toEqual([503, 504, 504]);
     expect(replies.find((reply) => reply.statusCode === 503)?.headers['retry-after']).toBe('1');
     await slow.close();
+  });
+});
+
+describe('clearing the demo', () => {
+  const erased = { traces: 3, metrics: 2, logs: 1 };
+
+  it('removes by its attribute, and says how much', async () => {
+    const asked: string[] = [];
+    const eraser: Eraser = {
+      async eraseByResource(key, value) {
+        asked.push(`${key}=${value}`);
+        return erased;
+      },
+    };
+    const server = await api({ eraser });
+    const reply = await server.inject({ method: 'DELETE', url: '/api/v1/demo' });
+    expect([reply.statusCode, reply.json()]).toEqual([200, { erased }]);
+    expect(asked).toEqual(['watchingcat.demo=true']);
+    const unknown = await server.inject({ method: 'DELETE', url: '/api/v1/demo?all=true' });
+    expect([unknown.statusCode, unknown.json().parameter]).toEqual([400, 'all']);
+    // What a page of another site could send without asking first.
+    for (const method of ['GET', 'POST', 'HEAD'] as const) {
+      const simple = await server.inject({
+        method,
+        url: '/api/v1/demo',
+        headers: { origin: 'https://elsewhere.example', 'x-http-method-override': 'DELETE' },
+      });
+      expect([simple.statusCode, simple.headers['allow']]).toEqual([405, 'DELETE']);
+    }
+    const preflight = await server.inject({
+      method: 'OPTIONS',
+      url: '/api/v1/demo',
+      headers: { origin: 'https://elsewhere.example', 'access-control-request-method': 'DELETE' },
+    });
+    expect(preflight.statusCode).toBe(405);
+    expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+    expect(asked).toHaveLength(1);
+    await server.close();
+  });
+
+  it('says so where there is no embedded store, and where it is away', async () => {
+    const none = await app.inject({ method: 'DELETE', url: '/api/v1/demo' });
+    expect([none.statusCode, none.headers['content-type']]).toEqual([501, 'application/problem+json; charset=utf-8']);
+    expect(none.json().detail).toContain('WATCHINGCAT_EMBEDDED');
+    const away = new Fault('unavailable', 'the embedded store is being started again', { retryAfterMs: 1000 });
+    const server = await api({ eraser: { eraseByResource: () => Promise.reject(away) } });
+    const reply = await server.inject({ method: 'DELETE', url: '/api/v1/demo' });
+    expect([reply.statusCode, reply.headers['retry-after']]).toEqual([503, '1']);
+    await server.close();
   });
 });
 

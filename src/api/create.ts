@@ -5,10 +5,11 @@ import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import type { ZodType } from 'zod';
 import { type Clock, Fault, systemClock } from '../base/index.ts';
 import { createQueries, type GateLimits } from '../query/index.ts';
-import type { Readers } from '../stores/contract.ts';
+import type { Eraser, Readers } from '../stores/contract.ts';
 import { formBytesMax, headerBytesMax, pathParameterCharsMax, requestTimeoutMs } from './limits.ts';
 import type { MetricsText, Parts } from './parts.ts';
 import { faultOf, refuseConnection, sendFault } from './problem.ts';
+import { demoRoutes } from './routes/demo.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoutes } from './routes/home.ts';
 import { logsRoutes } from './routes/logs.ts';
@@ -24,6 +25,8 @@ import { createTraceJson } from './trace-json.ts';
 export interface ApiOptions {
   /** Stores that answer; for a signal that is absent its routes answer 501 with what to set. */
   readonly readers: Readers;
+  /** A store that can remove records; where there is none the demo's stay, and the route answers 501. */
+  readonly eraser?: Eraser;
   readonly version: string;
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
@@ -105,6 +108,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     version: options.version,
     clock: options.clock ?? systemClock,
     queries: createQueries(options.readers, options.queryLimits),
+    eraser: options.eraser,
     health: options.health,
     pipeline: options.pipeline,
     metricsText: options.metricsText,
@@ -119,6 +123,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     logsRoutes,
     metricsRoutes,
     pipelineRoutes,
+    demoRoutes,
   ]) {
     await app.register(routes(parts));
   }

@@ -35,6 +35,7 @@ const promised = [
   'POST /api/v1/metrics/query_range',
   'GET /api/v1/pipeline/status',
   'GET /api/v1/pipeline/drops',
+  'DELETE /api/v1/demo',
 ];
 
 let app: Api;

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/index.ts';
 import type { Queries } from '../query/index.ts';
+import type { Eraser } from '../stores/contract.ts';
 import type { HealthSource, PipelineSource } from './sources.ts';
 import type { TraceJson } from './trace-json.ts';
 
@@ -8,6 +9,7 @@ export interface Parts {
   readonly version: string;
   readonly clock: Clock;
   readonly queries: Queries;
+  readonly eraser: Eraser | undefined;
   readonly traceJson: TraceJson;
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;

@@ -150,6 +150,25 @@ describe('the embedded store in a process of its own', () => {
     await eventually(() => lines(again), numbered(7));
   });
 
+  it('removes what was received before, and says so while its process is away', async () => {
+    const parts = await openParts(await folder());
+    await parts.append(2);
+    const child = await parts.start();
+    await parts.append(3);
+    // Acknowledged, but not delivered yet.
+    expect(await child.eraseByResource('service.name', 'other', never)).toEqual({ traces: 0, metrics: 0, logs: 0 });
+    expect(await child.eraseByResource('service.name', 'shop', never)).toEqual({ traces: 0, metrics: 0, logs: 5 });
+    expect(await lines(child)).toEqual([]);
+
+    process.kill(child.pid!, 'SIGKILL');
+    await expect(child.eraseByResource('service.name', 'shop', never)).rejects.toMatchObject({ code: 'unavailable' });
+    await parts.append(1);
+    await eventually(() => lines(child), ['line 5']);
+    await expect(child.eraseByResource('service.name', 'shop', AbortSignal.abort(new Error('left')))).rejects.toThrow(
+      'left',
+    );
+  });
+
   it('says why it cannot open its store', async () => {
     const dir = await folder();
     await writeFile(join(dir, 'store'), 'a file where the folder should be');

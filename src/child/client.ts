@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { type Clock, entryPath, Fault, type Signal, systemClock } from '../base/index.ts';
 import type { DeadLetterSink, DeliveryObserver, DeliveryStats } from '../deliver/index.ts';
-import type { LogReader, MetricReader, Readers, TraceReader } from '../stores/contract.ts';
+import type { Eraser, LogReader, MetricReader, Readers, TraceReader } from '../stores/contract.ts';
 import type { NewDeadLetter, OwnedLog } from '../wal/index.ts';
 import {
   durableEveryMs,
+  eraseTimeMaxMs,
   healthyMs,
   restartBaseMs,
   restartMaxMs,
@@ -15,10 +16,12 @@ import {
 } from './limits.ts';
 import {
   deadLetterMethod,
+  eraseMethod,
   type HostedStoreOptions,
   readerMethods,
   rollMethod,
   type StoreStats,
+  type Through,
   type ToChild,
   type ToParent,
 } from './protocol.ts';
@@ -48,7 +51,8 @@ export interface EmbeddedChildOptions {
   readonly heapMiB?: number;
 }
 
-export interface EmbeddedChild extends AsyncDisposable {
+/** As an eraser it first lets the store catch up: what was acknowledged before the call is removed as well. */
+export interface EmbeddedChild extends AsyncDisposable, Eraser {
   /** Of the destination: label of its metrics, name of its cursors. */
   readonly name: string;
   /** Answer while the child runs; otherwise calls end with Fault `unavailable` and a time to come again. */
@@ -170,6 +174,20 @@ class Supervisor implements EmbeddedChild {
 
   async rollAll(): Promise<void> {
     await this.#calls.call(rollMethod, []);
+  }
+
+  async eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<Readonly<Record<Signal, number>>> {
+    const through: Through = Object.fromEntries(this.#options.logs.map(({ log }) => [log.signal, log.durableSeq]));
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new Fault('tooSlow', 'removing takes longer than it may; what is removed stays so, the rest is left'));
+    }, eraseTimeMaxMs);
+    try {
+      const answer = this.#calls.call(eraseMethod, [key, value, through], AbortSignal.any([cancel, late.signal]));
+      return (await answer) as Readonly<Record<Signal, number>>;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   stop(deadlineMs: number): Promise<void> {

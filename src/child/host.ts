@@ -10,9 +10,11 @@ import {
 } from '../deliver/index.ts';
 import type { EmbeddedStore } from '../stores/embedded/index.ts';
 import { lockFolder, openLogReader } from '../wal/index.ts';
+import { eraseThrough } from './erase.ts';
 import { aliveEveryMs, reportEveryMs, takeOverMs } from './limits.ts';
 import {
   deadLetterMethod,
+  eraseMethod,
   type HostedLog,
   type LogLevel,
   readerMethods,
@@ -20,7 +22,7 @@ import {
   type ToParent,
 } from './protocol.ts';
 import { ReportBuffer } from './report.ts';
-import { methodsOf, RpcClient, RpcServer } from './rpc.ts';
+import { type Method, methodsOf, RpcClient, RpcServer } from './rpc.ts';
 
 // Entry point of the child process: the embedded store, the loops that feed it from the logs, and its readers.
 // It owns nothing that outlives it but the store's folder: logs, cursors and dead letters belong to the parent.
@@ -124,6 +126,7 @@ async function open({ logs, store: options }: Opening): Promise<void> {
       ...methodsOf('metrics', readers.metrics ?? {}, readerMethods.metrics),
       ...methodsOf('logs', readers.logs ?? {}, readerMethods.logs),
       ...methodsOf('store', store, ['rollAll']),
+      [eraseMethod, eraseThrough(store, () => delivery?.stats()) as Method],
     ]),
     (thrown, method) => log('error', { err: thrown, method }, 'a query failed'),
   );

@@ -1,5 +1,11 @@
 /** Calls that may wait for the child at once; a further one is answered `unavailable`. */
 export const callsMax = 256;
+/** How long an erasure may take, which writes files again; past it Fault `tooSlow`, and what is removed stays removed. */
+export const eraseTimeMaxMs = 240_000;
+/** How long of that it waits for what was received before it to be in the store; past it Fault `unavailable`. */
+export const catchUpTimeMaxMs = 60_000;
+/** How often it looks. */
+export const catchUpCheckMs = 20;
 /** How often the child is told what is durable, at most. */
 export const durableEveryMs = 20;
 /** How often the child reports what it delivered, while there is something new. */

@@ -61,6 +61,11 @@ export interface ReasonCount {
 export const deadLetterMethod = 'deadLetters.add';
 /** Writes what is in the store's memory into files. */
 export const rollMethod = 'store.rollAll';
+/** An `Eraser`'s method with one more argument: how far each log must be in the store before (`Through`). */
+export const eraseMethod = 'store.eraseByResource';
+
+/** Sequence numbers in the logs. */
+export type Through = Readonly<Partial<Record<Signal, number>>>;
 
 /** The methods of the readers, by signal. */
 export const readerMethods = {

@@ -1,5 +1,7 @@
 /** Milliseconds that a reader waits for an answer; longer than the server's own budget for a query. */
 export const answerBudgetMs = 45_000;
+/** Milliseconds that `demo --clear` waits; longer than the server may take. */
+export const clearBudgetMs = 270_000;
 /** Bytes of one answer; what is larger is not read to its end. */
 export const answerBytesMax = 256 * 2 ** 20;
 /** Records that one page of a list asks for; the server's own bound. */

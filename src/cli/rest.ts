@@ -1,6 +1,6 @@
 import { escapeForTerminal } from './escape.ts';
 import { CommandFailure } from './failure.ts';
-import { answerBudgetMs, answerBytesMax } from './limits.ts';
+import { answerBudgetMs, answerBytesMax, clearBudgetMs } from './limits.ts';
 
 /** Query parameters; undefined ones are left out. */
 export type Parameters = { readonly [name: string]: string | number | undefined };
@@ -31,8 +31,8 @@ export function connect(endpoint: string | undefined, env: NodeJS.ProcessEnv): R
   const base = url.href.replace(/[?#].*$/, '').replace(/\/+$/, '');
   return {
     endpoint: base,
-    get: (path, parameters = {}, cancel) => ask(base, 'GET', path, parameters, cancel),
-    delete: (path) => ask(base, 'DELETE', path, {}, undefined),
+    get: (path, parameters = {}, cancel) => ask(base, 'GET', path, parameters, answerBudgetMs, cancel),
+    delete: (path) => ask(base, 'DELETE', path, {}, clearBudgetMs),
   };
 }
 
@@ -41,13 +41,14 @@ async function ask<T>(
   method: string,
   path: string,
   parameters: Parameters,
+  budgetMs: number,
   cancel?: AbortSignal,
 ): Promise<T> {
   const url = new URL(`${base}${path}`);
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
-  const budget = AbortSignal.timeout(answerBudgetMs);
+  const budget = AbortSignal.timeout(budgetMs);
   let answer: Response;
   let body: string;
   try {
@@ -58,7 +59,7 @@ async function ask<T>(
     if (error instanceof CommandFailure) throw error;
     throw new CommandFailure(
       'unreachable',
-      `${base} does not answer (${why(error)}): is WatchingCat running there? --endpoint or WATCHINGCAT_ENDPOINT names another.`,
+      `${base} does not answer (${why(error, budgetMs)}): is WatchingCat running there? --endpoint or WATCHINGCAT_ENDPOINT names another.`,
     );
   }
   if (answer.ok) {
@@ -102,10 +103,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-function why(error: unknown): string {
+function why(error: unknown, budgetMs: number): string {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof Error && 'code' in cause) return String(cause.code);
   return error instanceof Error && error.name === 'TimeoutError'
-    ? `nothing within ${answerBudgetMs / 1000} s`
+    ? `nothing within ${budgetMs / 1000} s`
     : 'no connection';
 }

@@ -5,7 +5,12 @@ import type { Terminal } from '../terminal.ts';
 import { register } from './demo.ts';
 
 it.each([
-  [200, '{"traces":1}', 'The demo data is removed.'],
+  [
+    200,
+    '{"erased":{"traces":1200,"metrics":3,"logs":0}}',
+    'Removed what demos had sent: 1,200 spans, 3 data points, 0 log records.',
+  ],
+  [501, '{"detail":"only the embedded store can remove records"}', '501: only the embedded store can remove records'],
   [404, '{"title":"Not found"}', 'cannot remove demo data: it goes with its retention, or with the data folder.'],
 ])('--clear where the instance answers %d', async (status, body, expected) => {
   const asked: string[] = [];

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
 import { formatDurationMs, readDurationMs } from '../../config/index.ts';
-import { createDemo, type Sent } from '../demo/index.ts';
+import { createDemo } from '../demo/index.ts';
 import { CommandFailure, exitCodes } from '../failure.ts';
 import { grpcSender, httpSender } from '../otlp/sender.ts';
 import type { Outcome } from '../program.ts';
@@ -9,6 +9,13 @@ import { addEndpoint } from '../reader-options.ts';
 import { findReceivers } from '../receivers.ts';
 import { connect } from '../rest.ts';
 import type { Terminal } from '../terminal.ts';
+
+/** Records by signal. */
+interface Counts {
+  readonly traces: number;
+  readonly metrics: number;
+  readonly logs: number;
+}
 
 interface Options {
   endpoint?: string;
@@ -49,15 +56,15 @@ Examples:
 
 async function clear(options: Options, terminal: Terminal): Promise<number> {
   const rest = connect(options.endpoint, terminal.env);
-  const answer = await rest.delete<{ [signal: string]: unknown }>('/api/v1/demo').catch((error: unknown) => {
+  const { erased } = await rest.delete<{ erased: Counts }>('/api/v1/demo').catch((error: unknown) => {
     if (!(error instanceof CommandFailure) || !error.message.startsWith('404')) throw error;
     throw new CommandFailure(
       'problem',
       `${rest.endpoint} cannot remove demo data: it goes with its retention, or with the data folder.`,
     );
   });
-  if (options.json) terminal.print(JSON.stringify(answer));
-  else terminal.say('The demo data is removed.');
+  if (options.json) terminal.print(JSON.stringify({ erased }));
+  else terminal.say(`Removed what demos had sent: ${counts(erased)}.`);
   return exitCodes.ok;
 }
 
@@ -101,7 +108,7 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   return exitCodes.problem;
 }
 
-function counts({ traces, metrics, logs }: Sent): string {
+function counts({ traces, metrics, logs }: Counts): string {
   const number = new Intl.NumberFormat('en');
   return `${number.format(traces)} spans, ${number.format(metrics)} data points, ${number.format(logs)} log records`;
 }

@@ -10,7 +10,7 @@ import { createPods } from './shop.ts';
 import type { Journey } from './trace-builder.ts';
 
 /** What was sent so far, in records. */
-export interface Sent {
+interface Sent {
   traces: number;
   metrics: number;
   logs: number;

@@ -156,7 +156,7 @@ describe('a crash at each file operation of an erasure', () => {
       await store.rollAll();
     }
     let finished = false;
-    for (let operations = 0; !finished; operations += 3) {
+    for (let operations = 0; !finished; operations += 5) {
       await using folder = await folderOfOwn();
       await cp(template.path, folder.path, { recursive: true });
       const hot = [marked(5, 'demo'), marked(6, 'mine')];
