@@ -228,7 +228,11 @@ class Supervisor implements EmbeddedChild {
       serialization: 'advanced',
       execArgv: [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=16'],
       // No secret of the parent's is there to be found in the child.
-      env: pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_COMPILE_CACHE']),
+      env: {
+        ...pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_COMPILE_CACHE']),
+        // glibc keeps what was freed in an arena for each few threads, 8 for each core: two hold less back.
+        MALLOC_ARENA_MAX: '2',
+      },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     let said = '';

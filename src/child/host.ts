@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { constants, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault, type Signal } from '../base/index.ts';
 import {
@@ -61,6 +62,8 @@ let delivery: Delivery | undefined;
 let stopping = false;
 const report = new ReportBuffer((thrown, reason) => log('error', { err: thrown }, reason));
 
+// Receiving goes first. Before any thread of DuckDB's is there, since on Linux each has a priority of its own.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 process.on('message', (message: ToChild) => void receive(message));
 // Without a parent nobody knows what is durable, and the next parent needs the folder: the log has everything. Not `exit`,
 // which would wait for the store's threads.

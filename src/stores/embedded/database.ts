@@ -31,6 +31,9 @@ export async function openDuckdb(folder: string, hot: HotTables): Promise<DuckDB
     temp_directory: join(folder, 'tmp'),
     max_temp_directory_size: '2GiB',
     preserve_insertion_order: 'false',
+    // What a roll or a merge has freed goes back to the system soon, not when 128 MiB of it have come together.
+    allocator_flush_threshold: '16MiB',
+    allocator_bulk_deallocation_flush_threshold: '16MiB',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
   });

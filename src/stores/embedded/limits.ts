@@ -7,7 +7,7 @@ export const chunkRows = 2048;
 export const chunkBytesMax = 8 * 1024 * 1024;
 
 /** Bytes of one generation of a hot table; a fuller one is sealed and rolled into Parquet. */
-export const hotBytesMax = 32 * 1024 * 1024;
+export const hotBytesMax = 16 * 1024 * 1024;
 
 /** Rows of one generation: narrow rows (data points) would otherwise grow its sort and its indexes past what bytes tell. */
 export const hotRowsMax = 400_000;
