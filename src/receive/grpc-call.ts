@@ -1,8 +1,6 @@
-import { constants as http2, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accepted, Sender } from './accept.ts';
-import { BodyPieces } from './body.ts';
+import type { Accepted } from './accept.ts';
 import { type Encoding, grpcEncoding, grpcEncodings, tooLarge } from './encodings.ts';
 import type { Connection } from './grpc.ts';
 import {
@@ -15,37 +13,38 @@ import {
   readPrefix,
   timeoutMs,
 } from './grpc-protocol.ts';
+import type { RequestFields } from './h2/hpack.ts';
+import type { Stream, StreamHandler } from './h2/stream.ts';
 import { messageCharactersMax } from './limits.ts';
 
 /** One unary call, from its headers to its trailers. */
-export class Call {
+export class Call implements StreamHandler {
   /** On the monotonic clock: when the body must have come, then when the client stops waiting. */
   deadlineMs: number;
   readonly #connection: Connection;
-  readonly #stream: ServerHttp2Stream;
-  readonly #pieces = new BodyPieces();
+  readonly #stream: Stream;
   #method: Method = 'health';
   #encoding: Encoding | 'identity' = 'identity';
   #clientDeadlineMs = Number.POSITIVE_INFINITY;
   #compressed = false;
-  /** Of the message, prefix included; -1 until the prefix has come. */
-  #expectedBytes = -1;
+  /** Until all of it has come, then undefined. */
+  #prefix: Uint8Array | undefined;
+  #prefixAt = 0;
+  #messageBytes = 0;
+  /** As much of the message as has come; grows to `#messageBytes`. */
+  #body: Buffer = noBytes;
+  #bodyAt = 0;
   #heldBytes = 0;
   #phase: 'receiving' | 'processing' | 'ended' = 'receiving';
   /** `accept` or a thread has the body, also after the client has had its answer. */
   #lent = false;
 
-  constructor(connection: Connection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, nowMs: number) {
+  constructor(connection: Connection, stream: Stream, request: RequestFields, nowMs: number) {
     this.#connection = connection;
     this.#stream = stream;
     this.deadlineMs = nowMs + connection.listener.limits.bodyTimeoutMs;
     connection.listener.callStarted(this);
-    // A reset by the client arrives as an error, and always as 'close', where it is dealt with.
-    stream.on('error', ignore);
-    stream.on('close', () => this.#onClose());
-    if (!this.#start(headers, nowMs)) return;
-    stream.on('data', (chunk: Buffer) => this.#onData(chunk));
-    stream.on('end', () => this.#onEnd());
+    this.#start(request, nowMs);
   }
 
   /** The answer is due: a body that does not end, or a client that waits no longer. */
@@ -58,98 +57,122 @@ export class Call {
   fail(fault: Fault): void {
     if (this.#phase === 'ended') return;
     this.#end(fault.code);
-    const { stream, session } = { stream: this.#stream, session: this.#connection.session };
-    if (stream.destroyed || stream.closed || session.destroyed) return;
-    stream.respond(failureHeaders(fault), trailersOnly);
-    // The client need not send the rest. RFC 9113, 8.1: RST_STREAM with NO_ERROR after the complete answer.
-    if (!stream.readableEnded) stream.close(http2.NGHTTP2_NO_ERROR);
+    this.#stream.respond(failureHeaders(fault));
   }
 
-  /** False when the call was answered already. */
-  #start(headers: IncomingHttpHeaders, nowMs: number): boolean {
-    const kind = contentKind(headers['content-type']);
-    if (headers[':method'] !== 'POST') return this.#refuse(405, { allow: 'POST' });
-    if (kind === 'not grpc') return this.#refuse(415, { 'accept-post': 'application/grpc' });
-    const path = headers[':path'];
+  #start(request: RequestFields, nowMs: number): void {
+    const kind = contentKind(request.contentType);
+    if (request.method !== 'POST') {
+      this.#refuse(405, { allow: 'POST' });
+      return;
+    }
+    if (kind === 'not grpc') {
+      this.#refuse(415, { 'accept-post': 'application/grpc' });
+      return;
+    }
+    const { path } = request;
     const method = methodOf(path);
     if (method === undefined) {
       this.fail(new Fault('notConfigured', `unknown method ${path?.slice(0, 200)}`));
-      return false;
+      return;
     }
     this.#method = method;
     if (kind === 'other') {
       this.fail(new Fault('unsupportedType', 'content-type must be application/grpc or application/grpc+proto'));
-      return false;
+      return;
     }
-    const encoding = grpcEncoding(headers['grpc-encoding'] as string | undefined);
+    const encoding = grpcEncoding(request.grpcEncoding);
     if (encoding === undefined) {
       this.fail(new Fault('unsupportedType', `grpc-encoding must be one of ${grpcEncodings}`));
-      return false;
+      return;
     }
     this.#encoding = encoding;
     try {
-      const waitsMs = timeoutMs(headers['grpc-timeout'] as string | undefined);
+      const waitsMs = timeoutMs(request.grpcTimeout);
       if (waitsMs !== undefined) this.#clientDeadlineMs = nowMs + waitsMs;
+    } catch (thrown) {
+      this.fail(Fault.from(thrown));
+      return;
+    }
+    if (this.#clientDeadlineMs < this.deadlineMs) this.deadlineMs = this.#clientDeadlineMs;
+  }
+
+  /** To what is not gRPC, in HTTP's own words. Source: gRPC over HTTP2, "Content-Type". */
+  #refuse(status: number, headers: Record<string, string>): void {
+    this.#end('unsupportedType');
+    this.#stream.respond({ ':status': status, ...headers });
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#phase !== 'receiving') return;
+    let from = start;
+    if (this.#prefixAt < prefixBytes) {
+      this.#prefix ??= new Uint8Array(prefixBytes);
+      while (from < end && this.#prefixAt < prefixBytes) this.#prefix[this.#prefixAt++] = bytes[from++] as number;
+      if (this.#prefixAt < prefixBytes || !this.#open(this.#prefix)) return;
+    }
+    const count = end - from;
+    if (count === 0) return;
+    const received = this.#bodyAt + count;
+    if (received > this.#messageBytes) {
+      this.fail(new Fault('badFrame', 'more than one message in a unary call'));
+      return;
+    }
+    if (received > this.#body.length && !this.#grow(received)) return;
+    bytes.copy(this.#body, this.#bodyAt, from, end);
+    this.#bodyAt = received;
+  }
+
+  /** False: answered. */
+  #open(prefix: Uint8Array): boolean {
+    this.#prefix = undefined;
+    const { bodyBytesMax } = this.#connection.listener.limits;
+    try {
+      const { compressed, sizeBytes } = readPrefix(prefix);
+      if (sizeBytes > bodyBytesMax) {
+        this.fail(tooLarge(bodyBytesMax));
+        return false;
+      }
+      this.#compressed = compressed;
+      this.#messageBytes = sizeBytes;
+      return true;
     } catch (thrown) {
       this.fail(Fault.from(thrown));
       return false;
     }
-    if (this.#clientDeadlineMs < this.deadlineMs) this.deadlineMs = this.#clientDeadlineMs;
+  }
+
+  /** Room for at least so many bytes: for all that is announced, unless that is much more than what has come. */
+  #grow(bytesMin: number): boolean {
+    const { admission } = this.#connection.listener;
+    const bytes = Math.min(this.#messageBytes, Math.max(bytesMin, this.#body.length * 2, firstBodyBytes));
+    const full = admission.reserve(this.#connection.account, bytes - this.#body.length);
+    if (full !== undefined) {
+      this.fail(full);
+      return false;
+    }
+    this.#heldBytes = bytes;
+    const body = Buffer.allocUnsafeSlow(bytes); // not from the pool: a worker may take it over
+    if (this.#bodyAt > 0) this.#body.copy(body, 0, 0, this.#bodyAt);
+    this.#body = body;
     return true;
   }
 
-  /** To what is not gRPC, in HTTP's own words. Source: gRPC over HTTP2, "Content-Type". */
-  #refuse(status: number, headers: Record<string, string>): false {
-    this.#end('unsupportedType');
-    if (this.#stream.destroyed) return false;
-    this.#stream.respond({ ':status': status, ...headers }, { endStream: true });
-    if (!this.#stream.readableEnded) this.#stream.close(http2.NGHTTP2_NO_ERROR);
-    return false;
-  }
-
-  #onData(chunk: Buffer): void {
+  onEnd(): void {
     if (this.#phase !== 'receiving') return;
-    const { listener, account } = this.#connection;
-    const full = listener.admission.reserve(account, chunk.length);
-    if (full !== undefined) {
-      this.fail(full);
-      return;
-    }
-    this.#heldBytes += chunk.length;
-    this.#pieces.push(chunk);
-    const received = this.#pieces.sizeBytes;
-    if (this.#expectedBytes < 0) {
-      if (received < prefixBytes) return;
-      try {
-        const { compressed, sizeBytes } = readPrefix(this.#pieces.head(prefixBytes));
-        if (sizeBytes > listener.limits.bodyBytesMax) {
-          this.fail(tooLarge(listener.limits.bodyBytesMax));
-          return;
-        }
-        this.#compressed = compressed;
-        this.#expectedBytes = prefixBytes + sizeBytes;
-      } catch (thrown) {
-        this.fail(Fault.from(thrown));
-        return;
-      }
-    }
-    if (received > this.#expectedBytes) this.fail(new Fault('badFrame', 'more than one message in a unary call'));
-  }
-
-  #onEnd(): void {
-    if (this.#phase !== 'receiving') return;
-    const received = this.#pieces.sizeBytes;
+    const received = this.#prefixAt + this.#bodyAt;
     if (received === 0) {
       this.fail(new Fault('badFrame', 'no message'));
       return;
     }
-    if (received !== this.#expectedBytes) {
+    if (this.#prefixAt < prefixBytes || this.#bodyAt !== this.#messageBytes) {
       this.fail(new Fault('badFrame', `message is cut short after ${received} bytes`));
       return;
     }
     this.#phase = 'processing';
     this.deadlineMs = this.#clientDeadlineMs;
-    const body = this.#pieces.take(prefixBytes);
+    const body = this.#body;
+    this.#body = noBytes;
     if (this.#method === 'health') {
       this.#answerHealth(body);
       return;
@@ -198,9 +221,9 @@ export class Call {
 
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
-    const sender: Sender = { address: this.#connection.account.address, protocol: 'grpc' };
+    const { listener, sender } = this.#connection;
     try {
-      this.#connection.listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+      listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {
       this.#onThrown(thrown);
     }
@@ -249,27 +272,23 @@ export class Call {
 
   #answer(message: Buffer): void {
     this.#end('ok');
-    const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
-    stream.on('wantTrailers', () => {
-      if (!stream.destroyed && !stream.closed) stream.sendTrailers(okTrailers);
-    });
-    stream.respond(okHeaders, waitForTrailers);
-    stream.end(message);
+    this.#stream.answer(message);
   }
 
-  #onClose(): void {
+  onClose(): void {
     if (this.#phase !== 'ended') this.#end('cancelled');
     this.#connection.callEnded();
   }
 
   #end(code: Fault['code'] | 'ok' | 'cancelled'): void {
     this.#phase = 'ended';
-    this.#pieces.clear();
+    this.#body = noBytes;
     if (!this.#lent) this.#giveBack();
     const { listener } = this.#connection;
     listener.callEnded(this);
-    if (this.#method !== 'health') listener.observer?.requestEnded(this.#method, 'grpc', code, this.#pieces.sizeBytes);
+    if (this.#method !== 'health') {
+      listener.observer?.requestEnded(this.#method, 'grpc', code, this.#prefixAt + this.#bodyAt);
+    }
   }
 
   #giveBack(): void {
@@ -278,12 +297,9 @@ export class Call {
   }
 }
 
-function ignore(): void {}
-
-const okTrailers = { 'grpc-status': '0' };
-const okHeaders = { ':status': 200, 'content-type': 'application/grpc' };
-const trailersOnly = { endStream: true, sendDate: false };
-const waitForTrailers = { waitForTrailers: true, sendDate: false };
+const noBytes = Buffer.alloc(0);
+/** What a body gets at first where it announces more: a promise costs the peer nothing, memory would cost us. */
+const firstBodyBytes = 1024 * 1024;
 const emptyMessage = framed(new Uint8Array(0));
 const serving = framed(new Uint8Array([8, 1]));
 const notServing = framed(new Uint8Array([8, 2]));

@@ -1,19 +1,19 @@
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import {
-  createSecureServer,
-  createServer,
-  constants as http2,
-  type IncomingHttpHeaders,
-  type SecureServerOptions,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-  type ServerOptions,
-} from 'node:http2';
-import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
-import type { SecureContextOptions } from 'node:tls';
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from 'node:tls';
 import { Fault } from '../base/index.ts';
-import type { Accept } from './accept.ts';
+import type { Accept, Sender } from './accept.ts';
 import type { Account, Admission } from './admission.ts';
 import { Call } from './grpc-call.ts';
+import { type ErrorCode, errorCodes } from './h2/frames.ts';
+import type { RequestFields } from './h2/hpack.ts';
+import { Session, type SessionHandler } from './h2/session.ts';
+import type { Stream } from './h2/stream.ts';
 import { defaultReceiveLimits, type ReceiveLimits } from './limits.ts';
 import {
   type Listener,
@@ -38,11 +38,12 @@ export interface ListenGrpcOptions {
   readonly observer?: ReceiveObserver | undefined;
 }
 
-export type GrpcTls = Pick<SecureServerOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>;
+export type GrpcTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>;
 
 /**
  * Opens OTLP/gRPC: the three Export methods and the standard health check, as unary calls on HTTP/2.
- * Not grpc-js's server: it costs twice the CPU of a call, lets a slow body stay for ever and knows gzip only.
+ * Not grpc-js's server, which lets a slow body stay for ever and knows gzip only; not node:http2, which costs several times
+ * the CPU of a call.
  * @throws the error of `listen`, such as EADDRINUSE.
  * @see OTLP 1.11.0 "OTLP/gRPC"; gRPC "gRPC over HTTP2".
  */
@@ -59,7 +60,7 @@ export class GrpcListener implements Listener {
   readonly pool: UnpackPool;
   readonly logger: ReceiveLogger | undefined;
   readonly observer: ReceiveObserver | undefined;
-  readonly #server: ReturnType<typeof createServer> | ReturnType<typeof createSecureServer>;
+  readonly #server: Server | TlsServer;
   readonly #connections = new Set<Connection>();
   /** Sockets too: those that never became an HTTP/2 session. */
   readonly #sockets = new Set<Socket>();
@@ -82,16 +83,14 @@ export class GrpcListener implements Listener {
     this.pool = options.pool;
     this.logger = options.logger;
     this.observer = options.observer;
-    const http2Options = serverOptions(this.limits);
     this.#server = options.tls
-      ? createSecureServer({
-          ...http2Options,
+      ? createTlsServer({
           ...options.tls,
-          allowHTTP1: false,
+          ALPNProtocols: ['h2'],
           minVersion: 'TLSv1.2',
           handshakeTimeout: this.limits.headerTimeoutMs,
         })
-      : createServer(http2Options);
+      : createServer();
     const server = this.#server;
     server.maxConnections = this.limits.connectionsMax;
     server.on('drop', () => {
@@ -102,10 +101,18 @@ export class GrpcListener implements Listener {
       this.#connectionsTotal += 1;
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
+      if (options.tls === undefined) this.#onSocket(socket);
     });
-    server.on('session', (session) => this.#onSession(session));
-    server.on('sessionError', (error) => this.connectionFailed('HTTP/2 error', error));
-    server.on('tlsClientError', (error) => this.connectionFailed('TLS error', error));
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (socket.alpnProtocol === 'h2') this.#onSocket(socket);
+      else {
+        // RFC 9113, 3.2: over TLS, HTTP/2 is what both have agreed on or nothing.
+        socket.on('error', () => {});
+        socket.destroy();
+        this.connectionFailed('TLS error', new Error('the client does not offer h2 by ALPN'));
+      }
+    });
+    server.on('tlsClientError', (error: Error) => this.connectionFailed('TLS error', error));
   }
 
   async listen(host: string, port: number): Promise<void> {
@@ -144,8 +151,7 @@ export class GrpcListener implements Listener {
   stopAccepting(): void {
     if (this.#state !== 'open') return;
     this.#state = 'stopping';
-    // Not the HTTP/2 server's own `close`, which says the last word to every connection before the notice has gone out.
-    NetServer.prototype.close.call(this.#server);
+    this.#server.close();
     for (const connection of this.#connections) connection.drain();
   }
 
@@ -199,8 +205,8 @@ export class GrpcListener implements Listener {
     this.#connections.delete(connection);
   }
 
-  #onSession(session: ServerHttp2Session): void {
-    const connection = new Connection(this, session);
+  #onSocket(socket: Socket): void {
+    const connection = new Connection(this, socket);
     this.#connections.add(connection);
     if (this.#state !== 'open') connection.drain();
   }
@@ -221,63 +227,48 @@ const drainMs = 1_000;
 /** For the last answers to leave. */
 const lastWordsMs = 100;
 
-function serverOptions(limits: ReceiveLimits): ServerOptions {
-  return {
-    maxSessionMemory: 32, // MB
-    maxHeaderListPairs: 128,
-    maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
-    maxSettings: 32,
-    maxOutstandingPings: 10,
-    maxDeflateDynamicTableSize: 4096,
-    settings: {
-      // Bytes in flight are bounded by admission, not by windows: these shall only never be what a sender waits for.
-      initialWindowSize: streamWindowBytes,
-      maxConcurrentStreams: limits.streamsPerConnectionMax,
-      maxHeaderListSize: limits.headerBytesMax,
-      enablePush: false,
-    },
-  };
-}
-
-const streamWindowBytes = 1024 * 1024;
-const connectionWindowBytes = 8 * 1024 * 1024;
-
 /** One HTTP/2 connection: its age, its silence, its farewell. */
-export class Connection {
+export class Connection implements SessionHandler {
   readonly listener: GrpcListener;
-  readonly session: ServerHttp2Session;
+  readonly session: Session;
   readonly account: Account;
-  readonly #socket: Socket | undefined;
+  readonly sender: Sender;
   readonly #openedMs = performance.now();
   readonly #ageMaxMs: number;
   #lastCallMs = this.#openedMs;
   #lastHeardMs = this.#openedMs;
   #calls = 0;
-  #greeted = false;
-  #controlFrames = 0;
   #pingSentMs: number | undefined;
   #drain: { readonly sinceMs: number; readonly done: Promise<void> } | undefined;
+  #onGone: (() => void) | undefined;
 
-  constructor(listener: GrpcListener, session: ServerHttp2Session) {
+  constructor(listener: GrpcListener, socket: Socket) {
+    const { limits } = listener;
     this.listener = listener;
-    this.session = session;
-    this.#socket = session.socket as Socket | undefined;
-    this.account = listener.admission.open(peerAddress(this.#socket?.remoteAddress));
-    this.#ageMaxMs = listener.limits.connectionAgeMs * (0.9 + Math.random() * 0.2);
-    session.setLocalWindowSize(connectionWindowBytes);
-    session.on('stream', (stream, headers) => this.#onStream(stream, headers));
-    session.on('remoteSettings', () => {
-      this.#greeted = true;
-      this.#onControlFrame();
+    this.account = listener.admission.open(peerAddress(socket.remoteAddress));
+    this.sender = { address: this.account.address, protocol: 'grpc' };
+    this.#ageMaxMs = limits.connectionAgeMs * (0.9 + Math.random() * 0.2);
+    this.session = new Session(socket, this, {
+      streamsMax: limits.streamsPerConnectionMax,
+      headerBytesMax: limits.headerBytesMax,
+      controlFramesPerSecondMax: limits.controlFramesPerSecondMax,
     });
-    session.on('ping', () => this.#onControlFrame());
-    // 'sessionError' of the server reports it; without a listener here it would end the process.
-    session.on('error', () => {});
-    session.on('close', () => {
-      listener.connectionClosed(this);
-      listener.admission.close(this.account);
-    });
+  }
+
+  onStream(stream: Stream, request: RequestFields): Call {
+    this.#calls += 1;
+    this.#lastHeardMs = performance.now();
+    return new Call(this, stream, request, this.#lastHeardMs);
+  }
+
+  onFailed(reason: string): void {
+    this.listener.connectionFailed('connection closed', new Error(reason));
+  }
+
+  onClose(): void {
+    this.#onGone?.();
+    this.listener.connectionClosed(this);
+    this.listener.admission.close(this.account);
   }
 
   callEnded(): void {
@@ -287,15 +278,15 @@ export class Connection {
 
   /** Asks the client to go: first a notice that refuses nothing, then, a round trip later, GOAWAY proper. */
   drain(): void {
-    if (this.#drain !== undefined || this.session.destroyed) return;
-    this.session.goaway(http2.NGHTTP2_NO_ERROR, streamIdMax);
+    if (this.#drain !== undefined || this.session.closed) return;
+    this.session.announceClose();
     const done = new Promise<void>((resolve) => {
       // The answer comes after all that the client sent before it had the notice.
-      this.session.once('close', () => resolve());
-      if (!this.session.ping(() => resolve())) resolve();
+      this.#onGone = resolve;
+      this.session.ping(resolve);
     });
     this.#drain = { sinceMs: performance.now(), done };
-    void done.then(() => this.#closeSession());
+    void done.then(() => this.session.close());
   }
 
   /** Resolves when the client has heard of it, or after the time. */
@@ -310,15 +301,15 @@ export class Connection {
 
   sweep(nowMs: number): void {
     const { limits } = this.listener;
-    if (this.session.destroyed) return;
-    this.#controlFrames = 0;
-    if (!this.#greeted) {
+    if (this.session.closed) return;
+    this.session.tick();
+    if (!this.session.greeted) {
       if (nowMs - this.#openedMs >= limits.headerTimeoutMs) this.#fail('no HTTP/2 preface in time');
       return;
     }
     if (this.#drain !== undefined) {
       if (nowMs - this.#drain.sinceMs >= limits.connectionAgeGraceMs) this.session.destroy();
-      else if (nowMs - this.#drain.sinceMs >= drainMs) this.#closeSession();
+      else if (nowMs - this.#drain.sinceMs >= drainMs) this.session.close();
       return;
     }
     if (nowMs - this.#openedMs >= this.#ageMaxMs) {
@@ -340,30 +331,8 @@ export class Connection {
     }
   }
 
-  #closeSession(): void {
-    if (!this.session.closed && !this.session.destroyed) this.session.close();
-  }
-
-  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    this.#calls += 1;
-    // grpc-go measures the way with a PING for each answer: what comes with calls is no flood.
-    if (this.#controlFrames > 0) this.#controlFrames = Math.max(0, this.#controlFrames - controlFramesPerCall);
-    this.#lastHeardMs = performance.now();
-    new Call(this, stream, headers, this.#lastHeardMs);
-  }
-
-  #onControlFrame(): void {
-    if (++this.#controlFrames > this.listener.limits.controlFramesPerSecondMax) {
-      this.#fail('too many PING or SETTINGS frames', http2.NGHTTP2_ENHANCE_YOUR_CALM);
-    }
-  }
-
-  #fail(reason: string, code: number = http2.NGHTTP2_NO_ERROR): void {
-    if (this.session.destroyed) return;
-    this.listener.connectionFailed('connection closed', new Error(reason));
-    this.session.destroy(undefined, code);
+  #fail(reason: string, code: ErrorCode = errorCodes.noError): void {
+    this.onFailed(reason);
+    this.session.destroy(code);
   }
 }
-
-const controlFramesPerCall = 8;
-const streamIdMax = 2 ** 31 - 1;

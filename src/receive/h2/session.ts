@@ -1,0 +1,637 @@
+import type { Socket } from 'node:net';
+import {
+  type ErrorCode,
+  errorCodes,
+  flags,
+  frame,
+  frameOf,
+  framePayloadMax,
+  frameTypes,
+  goawayFrame,
+  headBytes,
+  numberFrame,
+  preface,
+  readUint32,
+  settingIds,
+  settingsFrame,
+  streamIdMax,
+  windowMax,
+} from './frames.ts';
+import { CompressionError, HpackDecoder, type RequestFields } from './hpack.ts';
+import { Stream, type StreamHandler } from './stream.ts';
+
+export interface SessionLimits {
+  readonly streamsMax: number;
+  readonly headerBytesMax: number;
+  readonly controlFramesPerSecondMax: number;
+}
+
+/** Hears what happens on a connection. */
+export interface SessionHandler {
+  onStream(stream: Stream, request: RequestFields): StreamHandler;
+  /** Last, and once. */
+  onClose(): void;
+  /** Why the connection was ended by us; before `onClose`. */
+  onFailed(reason: string): void;
+}
+
+/**
+ * The server's half of an HTTP/2 connection for requests that are answered at once, without push and priorities.
+ * Each bound that the peer passes ends the stream or the connection with the code that the specification names.
+ * @see RFC 9113.
+ */
+export class Session {
+  readonly socket: Socket;
+  readonly #handler: SessionHandler;
+  readonly #limits: SessionLimits;
+  readonly #decoder: HpackDecoder;
+  readonly #streams = new Map<number, Stream>();
+  /** Bytes of DATA that we may send on all streams. */
+  sendWindow = defaultWindowBytes;
+  #streamSendWindow = defaultWindowBytes;
+  #receiveWindow = connectionWindowBytes;
+  #lastStreamId = 0;
+  /** Past it requests are left out: we said so in GOAWAY. */
+  #finalStreamId = streamIdMax;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #greeted = false;
+  #sizeUpdateDue = false;
+  #controlFrames = 0;
+  #resetsLeft = resetsBurst;
+  #pingsWaiting: (() => void)[] = [];
+
+  // What is being read.
+  #prefaceAt = 0;
+  readonly #head = new Uint8Array(headBytes);
+  #headAt = 0;
+  #type = 0;
+  #flags = 0;
+  #streamId = 0;
+  /** Of a frame of DATA that is handed on as it comes. */
+  #dataLeft = 0;
+  #inData = false;
+  /** Of any other frame that did not come in one piece. */
+  #payload: Buffer | undefined;
+  #payloadAt = 0;
+  /** Of a header block that continues. */
+  #block: Buffer[] = [];
+  #blockBytes = 0;
+  #blockStreamId = 0;
+  #blockEndsStream = false;
+
+  // What is being written.
+  #out: Buffer[] = [];
+  #flushDue = false;
+
+  constructor(socket: Socket, handler: SessionHandler, limits: SessionLimits) {
+    this.socket = socket;
+    this.#handler = handler;
+    this.#limits = limits;
+    this.#decoder = new HpackDecoder({ listBytesMax: limits.headerBytesMax, fieldsMax: headerFieldsMax });
+    socket.setNoDelay(true);
+    // What a socket ends with is told by 'close', which always comes.
+    socket.on('error', () => {});
+    socket.on('close', () => this.#onClosed());
+    socket.on('drain', () => socket.resume());
+    this.write(
+      settingsFrame([
+        [settingIds.enablePush, 0],
+        [settingIds.maxConcurrentStreams, limits.streamsMax],
+        [settingIds.initialWindowSize, streamWindowBytes],
+        [settingIds.maxHeaderListSize, limits.headerBytesMax],
+      ]),
+    );
+    this.write(numberFrame(frameTypes.windowUpdate, 0, connectionWindowBytes - defaultWindowBytes));
+    socket.on('data', (chunk: Buffer) => this.read(chunk, 0, chunk.length));
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** The client's preface and SETTINGS have come. */
+  get greeted(): boolean {
+    return this.#greeted;
+  }
+
+  /** Tells the client to open no more streams, and refuses none: a notice of what is about to come. */
+  announceClose(): void {
+    if (this.#state === 'open') this.write(goawayFrame(streamIdMax, errorCodes.noError));
+  }
+
+  /** Serves what has come, nothing else, and closes. */
+  close(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#finalStreamId = this.#lastStreamId;
+    this.write(goawayFrame(this.#lastStreamId, errorCodes.noError));
+    if (this.#streams.size === 0) this.#end();
+  }
+
+  /** Ends it now. */
+  destroy(code: ErrorCode = errorCodes.noError): void {
+    if (this.#state === 'closed') return;
+    this.write(goawayFrame(this.#lastStreamId, code));
+    this.#end();
+  }
+
+  /** @param answered Called when the client has answered, and not if it never does. */
+  ping(answered: () => void): void {
+    if (this.#state === 'closed') return;
+    this.#pingsWaiting.push(answered);
+    this.write(frameOf(frameTypes.ping, 0, 0, pingPayload));
+  }
+
+  /** Once a second: what may be done so often in one. */
+  tick(): void {
+    this.#controlFrames = 0;
+    this.#resetsLeft = Math.min(resetsBurst, this.#resetsLeft + resetsPerSecond);
+  }
+
+  // For streams.
+
+  /** All that is written in one turn of the loop leaves in one piece. */
+  write(bytes: Buffer): void {
+    if (this.#state === 'closed') return;
+    this.#out.push(bytes);
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    process.nextTick(flush, this);
+  }
+
+  flush(): void {
+    if (!this.#flushDue) return;
+    this.#flushDue = false;
+    const out = this.#out;
+    this.#out = [];
+    if (this.socket.destroyed || !this.socket.writable) return;
+    this.socket.write(out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out));
+    // A peer that does not read its answers is not read either.
+    if (this.socket.writableLength > unsentBytesMax) this.socket.pause();
+  }
+
+  /** Whether an answer may leave as it was prepared; takes its bytes from the windows. */
+  takesAnswer(stream: Stream, bytes: number): boolean {
+    if (bytes > stream.sendWindow || bytes > this.sendWindow || bytes > framePayloadMax || this.#sizeUpdateDue)
+      return false;
+    stream.sendWindow -= bytes;
+    this.sendWindow -= bytes;
+    return true;
+  }
+
+  /** RFC 7541, 4.2: where the client allows a smaller table, the next block starts with our consent. We use none. */
+  headerBlock(block: Buffer): Buffer {
+    if (!this.#sizeUpdateDue) return block;
+    this.#sizeUpdateDue = false;
+    return Buffer.concat([emptyTable, block]);
+  }
+
+  closeStream(stream: Stream): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    this.#streams.delete(stream.id);
+    stream.handler?.onClose();
+    if (this.#state === 'closing' && this.#streams.size === 0) this.#end();
+  }
+
+  // Reading.
+
+  read(chunk: Buffer, start: number, end: number): void {
+    let at = start;
+    if (this.#prefaceAt < preface.length) {
+      for (; this.#prefaceAt < preface.length && at < end; at++, this.#prefaceAt++) {
+        if (chunk[at] !== preface[this.#prefaceAt]) {
+          this.#fail(errorCodes.protocolError, 'no HTTP/2 preface');
+          return;
+        }
+      }
+    }
+    while (this.#state !== 'closed') {
+      if (this.#inData) {
+        const length = Math.min(this.#dataLeft, end - at);
+        if (length > 0) this.#onData(chunk, at, at + length);
+        at += length;
+        this.#dataLeft -= length;
+        if (this.#dataLeft > 0) return;
+        this.#inData = false;
+        if ((this.#flags & flags.endStream) !== 0) this.#onDataEnd();
+        continue;
+      }
+      if (this.#payload !== undefined) {
+        const length = Math.min(this.#payload.length - this.#payloadAt, end - at);
+        chunk.copy(this.#payload, this.#payloadAt, at, at + length);
+        at += length;
+        this.#payloadAt += length;
+        if (this.#payloadAt < this.#payload.length) return;
+        const payload = this.#payload;
+        this.#payload = undefined;
+        this.#onFrame(payload, 0, payload.length);
+        continue;
+      }
+      let head: Uint8Array = chunk;
+      let headAt = at;
+      if (this.#headAt === 0 && end - at >= headBytes) at += headBytes;
+      else {
+        for (; this.#headAt < headBytes && at < end; at++) this.#head[this.#headAt++] = chunk[at] as number;
+        if (this.#headAt < headBytes) return;
+        this.#headAt = 0;
+        head = this.#head;
+        headAt = 0;
+      }
+      const length =
+        ((head[headAt] as number) << 16) | ((head[headAt + 1] as number) << 8) | (head[headAt + 2] as number);
+      this.#type = head[headAt + 3] as number;
+      this.#flags = head[headAt + 4] as number;
+      this.#streamId = readUint32(head, headAt + 5) & streamIdMax;
+      if (!this.#onHead(length)) return;
+      if (this.#type === frameTypes.data && (this.#flags & flags.padded) === 0) {
+        this.#inData = true;
+        this.#dataLeft = length;
+      } else if (end - at >= length) {
+        this.#onFrame(chunk, at, at + length);
+        at += length;
+      } else {
+        this.#payload = Buffer.allocUnsafe(length);
+        this.#payloadAt = 0;
+      }
+    }
+  }
+
+  /** What a frame's head alone tells. False: the connection is done for. */
+  #onHead(length: number): boolean {
+    const type = this.#type;
+    if (length > framePayloadMax) return this.#fail(errorCodes.frameSizeError, 'a frame larger than the limit');
+    if (!this.#greeted && (type !== frameTypes.settings || (this.#flags & flags.ack) !== 0)) {
+      return this.#fail(errorCodes.protocolError, 'the first frame is not SETTINGS');
+    }
+    if (this.#blockStreamId !== 0) {
+      if (type !== frameTypes.continuation || this.#streamId !== this.#blockStreamId) {
+        return this.#fail(errorCodes.protocolError, 'a header block is interrupted');
+      }
+    } else if (type === frameTypes.continuation) {
+      return this.#fail(errorCodes.protocolError, 'CONTINUATION of nothing');
+    }
+    if (type !== frameTypes.data) return true;
+    if (this.#isIdle(this.#streamId)) return this.#fail(errorCodes.protocolError, 'DATA on an idle stream');
+    // RFC 9113, 6.9.1: all of it counts, padding too, whatever becomes of it.
+    this.#receiveWindow -= length;
+    if (this.#receiveWindow < 0) return this.#fail(errorCodes.flowControlError, 'more DATA than the connection allows');
+    if (this.#receiveWindow < connectionWindowBytes / 2) {
+      this.write(numberFrame(frameTypes.windowUpdate, 0, connectionWindowBytes - this.#receiveWindow));
+      this.#receiveWindow = connectionWindowBytes;
+    }
+    const stream = this.#streams.get(this.#streamId);
+    const ends = (this.#flags & flags.endStream) !== 0;
+    if (length === 0 && !ends && !this.#countControl(1)) return false;
+    if (stream === undefined) return true; // sent before the client knew that it is closed
+    if (stream.remoteEnded) return this.#fail(errorCodes.streamClosed, 'DATA after END_STREAM');
+    stream.receiveWindow -= length;
+    if (stream.receiveWindow < 0) {
+      stream.reset(errorCodes.flowControlError);
+      return this.#countReset();
+    }
+    if (!ends && stream.receiveWindow < streamWindowBytes / 2) {
+      this.write(numberFrame(frameTypes.windowUpdate, stream.id, streamWindowBytes - stream.receiveWindow));
+      stream.receiveWindow = streamWindowBytes;
+    }
+    return true;
+  }
+
+  #onData(bytes: Buffer, start: number, end: number): void {
+    const stream = this.#streams.get(this.#streamId);
+    if (stream === undefined) return;
+    stream.receivedBytes += end - start;
+    stream.handler?.onData(bytes, start, end);
+  }
+
+  #onDataEnd(): void {
+    const stream = this.#streams.get(this.#streamId);
+    if (stream !== undefined) this.#endStream(stream);
+  }
+
+  #endStream(stream: Stream): void {
+    if (stream.declaredBytes >= 0 && stream.declaredBytes !== stream.receivedBytes) {
+      stream.reset(errorCodes.protocolError);
+      this.#countReset();
+      return;
+    }
+    stream.remoteEnd();
+  }
+
+  #onFrame(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    const streamId = this.#streamId;
+    switch (this.#type) {
+      case frameTypes.data: {
+        const padding = length === 0 ? 1 : (bytes[start] as number) + 1;
+        if (padding > length) {
+          this.#fail(errorCodes.protocolError, 'padding longer than the frame');
+          return;
+        }
+        // Padding alone moves nothing.
+        if (padding === length && (this.#flags & flags.endStream) === 0 && !this.#countControl(1)) return;
+        if (padding < length) this.#onData(bytes, start + 1, end - padding + 1);
+        if ((this.#flags & flags.endStream) !== 0) this.#onDataEnd();
+        return;
+      }
+      case frameTypes.headers:
+        this.#onHeaders(bytes, start, end);
+        return;
+      case frameTypes.continuation:
+        this.#onContinuation(bytes, start, end);
+        return;
+      case frameTypes.priority:
+        if (streamId === 0) this.#fail(errorCodes.protocolError, 'PRIORITY on stream 0');
+        else if (length !== 5) this.#fail(errorCodes.frameSizeError, 'PRIORITY of a wrong size');
+        else this.#countControl(1 / 8);
+        return;
+      case frameTypes.rstStream:
+        this.#onReset(length);
+        return;
+      case frameTypes.settings:
+        this.#onSettings(bytes, start, end);
+        return;
+      case frameTypes.pushPromise:
+        this.#fail(errorCodes.protocolError, 'PUSH_PROMISE from a client');
+        return;
+      case frameTypes.ping:
+        this.#onPing(bytes, start, end);
+        return;
+      case frameTypes.goaway:
+        if (streamId !== 0) this.#fail(errorCodes.protocolError, 'GOAWAY on a stream');
+        else if (length < 8) this.#fail(errorCodes.frameSizeError, 'GOAWAY of a wrong size');
+        else this.close();
+        return;
+      case frameTypes.windowUpdate:
+        this.#onWindowUpdate(bytes, start, end);
+        return;
+      default: // RFC 9113, 5.5: unknown types are ignored
+        this.#countControl(1 / 8);
+    }
+  }
+
+  #onHeaders(bytes: Buffer, start: number, end: number): void {
+    let from = start;
+    let to = end;
+    if ((this.#flags & flags.padded) !== 0) {
+      to -= from < to ? (bytes[from] as number) : 0;
+      from += 1;
+    }
+    if ((this.#flags & flags.priority) !== 0) from += 5;
+    if (from > to) {
+      this.#fail(errorCodes.protocolError, 'padding longer than the frame');
+      return;
+    }
+    if (this.#streamId % 2 === 0) {
+      this.#fail(errorCodes.protocolError, 'HEADERS on a stream that clients cannot open');
+      return;
+    }
+    const endsStream = (this.#flags & flags.endStream) !== 0;
+    if ((this.#flags & flags.endHeaders) !== 0) {
+      this.#onBlock(this.#streamId, endsStream, bytes, from, to);
+      return;
+    }
+    this.#blockStreamId = this.#streamId;
+    this.#blockEndsStream = endsStream;
+    this.#block = [Buffer.from(bytes.subarray(from, to))];
+    this.#blockBytes = to - from;
+  }
+
+  #onContinuation(bytes: Buffer, start: number, end: number): void {
+    this.#blockBytes += end - start;
+    // A larger one is read only as far as a client may take us by mistake: the next request shall still be understood.
+    if (this.#blockBytes > blockBytesMax || this.#block.length === blockFramesMax) {
+      this.#fail(errorCodes.enhanceYourCalm, 'a header block larger than the limit');
+      return;
+    }
+    this.#block.push(Buffer.from(bytes.subarray(start, end)));
+    if ((this.#flags & flags.endHeaders) === 0) return;
+    const block = Buffer.concat(this.#block);
+    const streamId = this.#blockStreamId;
+    this.#block = [];
+    this.#blockStreamId = 0;
+    this.#onBlock(streamId, this.#blockEndsStream, block, 0, block.length);
+  }
+
+  #onBlock(id: number, endsStream: boolean, bytes: Buffer, start: number, end: number): void {
+    let request: RequestFields;
+    try {
+      request = this.#decoder.decode(bytes, start, end);
+    } catch (thrown) {
+      if (!(thrown instanceof CompressionError)) throw thrown;
+      this.#fail(errorCodes.compressionError, `header block: ${thrown.message}`);
+      return;
+    }
+    if (id <= this.#lastStreamId) {
+      this.#onTrailers(id, endsStream);
+      return;
+    }
+    if (id > this.#finalStreamId) return;
+    this.#lastStreamId = id;
+    // RFC 9113, 8.3.1.
+    const { method, scheme, path } = request;
+    if (request.tooLarge) this.#refuse(id, errorCodes.enhanceYourCalm);
+    else if (request.malformed || method === undefined || scheme === undefined || path === undefined || path === '') {
+      this.#refuse(id, errorCodes.protocolError);
+    } else if (request.contentLength !== undefined && !/^\d{1,15}$/.test(request.contentLength)) {
+      this.#refuse(id, errorCodes.protocolError);
+    } else if (this.#streams.size >= this.#limits.streamsMax) this.#refuse(id, errorCodes.refusedStream);
+    else {
+      // grpc-go measures the way with a PING for each answer: what comes with calls is no flood.
+      if (this.#controlFrames > 0) this.#controlFrames = Math.max(0, this.#controlFrames - controlFramesPerCall);
+      const stream = new Stream(this, id, streamWindowBytes, this.#streamSendWindow);
+      if (request.contentLength !== undefined) stream.declaredBytes = Number(request.contentLength);
+      this.#streams.set(id, stream);
+      stream.handler = this.#handler.onStream(stream, request);
+      // Where the handler answered at once, what closed the stream came before there was somebody to tell.
+      if (stream.closed) stream.handler.onClose();
+      else if (endsStream) this.#endStream(stream);
+    }
+  }
+
+  #onTrailers(id: number, endsStream: boolean): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#countControl(1);
+    else if (stream.remoteEnded) this.#fail(errorCodes.streamClosed, 'HEADERS after END_STREAM');
+    else if (endsStream) this.#endStream(stream);
+    else {
+      stream.reset(errorCodes.protocolError);
+      this.#countReset();
+    }
+  }
+
+  #refuse(id: number, code: ErrorCode): void {
+    this.write(numberFrame(frameTypes.rstStream, id, code));
+    this.#countReset();
+  }
+
+  #onReset(length: number): void {
+    if (length !== 4) this.#fail(errorCodes.frameSizeError, 'RST_STREAM of a wrong size');
+    else if (this.#isIdle(this.#streamId)) this.#fail(errorCodes.protocolError, 'RST_STREAM on an idle stream');
+    else {
+      const stream = this.#streams.get(this.#streamId);
+      if (stream === undefined) this.#countControl(1);
+      else {
+        this.closeStream(stream);
+        this.#countReset();
+      }
+    }
+  }
+
+  #onSettings(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#streamId !== 0) {
+      this.#fail(errorCodes.protocolError, 'SETTINGS on a stream');
+      return;
+    }
+    if ((this.#flags & flags.ack) !== 0 ? length !== 0 : length % 6 !== 0) {
+      this.#fail(errorCodes.frameSizeError, 'SETTINGS of a wrong size');
+      return;
+    }
+    if (!this.#countControl(1) || (this.#flags & flags.ack) !== 0) return;
+    if (length > settingsMax * 6) {
+      this.#fail(errorCodes.enhanceYourCalm, 'too many settings');
+      return;
+    }
+    this.#greeted = true;
+    for (let at = start; at < end; at += 6) {
+      const value = readUint32(bytes, at + 2);
+      if (!this.#onSetting(bytes.readUInt16BE(at), value)) return;
+    }
+    this.write(frame(frameTypes.settings, flags.ack, 0, 0));
+  }
+
+  #onSetting(id: number, value: number): boolean {
+    switch (id) {
+      case settingIds.headerTableSize:
+        if (value < 4096) this.#sizeUpdateDue = true;
+        return true;
+      case settingIds.enablePush:
+        return value <= 1 || this.#fail(errorCodes.protocolError, 'SETTINGS_ENABLE_PUSH is neither 0 nor 1');
+      case settingIds.maxFrameSize:
+        return (
+          (value >= framePayloadMax && value < 2 ** 24) ||
+          this.#fail(errorCodes.protocolError, 'SETTINGS_MAX_FRAME_SIZE out of range')
+        );
+      case settingIds.initialWindowSize: {
+        if (value > windowMax) return this.#fail(errorCodes.flowControlError, 'SETTINGS_INITIAL_WINDOW_SIZE too large');
+        const more = value - this.#streamSendWindow;
+        this.#streamSendWindow = value;
+        for (const stream of [...this.#streams.values()]) {
+          stream.sendWindow += more;
+          if (stream.sendWindow > windowMax) return this.#fail(errorCodes.flowControlError, 'a window past 2^31-1');
+          stream.resume();
+        }
+        return true;
+      }
+      default:
+        return true;
+    }
+  }
+
+  #onPing(bytes: Buffer, start: number, end: number): void {
+    if (this.#streamId !== 0) this.#fail(errorCodes.protocolError, 'PING on a stream');
+    else if (end - start !== 8) this.#fail(errorCodes.frameSizeError, 'PING of a wrong size');
+    else if (!this.#countControl(1)) return;
+    else if ((this.#flags & flags.ack) !== 0) this.#pingsWaiting.shift()?.();
+    else this.write(frameOf(frameTypes.ping, flags.ack, 0, bytes.subarray(start, end)));
+  }
+
+  #onWindowUpdate(bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 4) {
+      this.#fail(errorCodes.frameSizeError, 'WINDOW_UPDATE of a wrong size');
+      return;
+    }
+    if (!this.#countControl(1 / 8)) return;
+    const more = readUint32(bytes, start) & windowMax;
+    if (this.#streamId === 0) {
+      this.sendWindow += more;
+      if (more === 0) this.#fail(errorCodes.protocolError, 'WINDOW_UPDATE of 0');
+      else if (this.sendWindow > windowMax) this.#fail(errorCodes.flowControlError, 'a window past 2^31-1');
+      else if (this.sendWindow <= more) {
+        for (const stream of [...this.#streams.values()]) stream.resume();
+      }
+      return;
+    }
+    if (this.#isIdle(this.#streamId)) {
+      this.#fail(errorCodes.protocolError, 'WINDOW_UPDATE on an idle stream');
+      return;
+    }
+    const stream = this.#streams.get(this.#streamId);
+    if (stream === undefined) return;
+    stream.sendWindow += more;
+    if (more === 0 || stream.sendWindow > windowMax) {
+      stream.reset(more === 0 ? errorCodes.protocolError : errorCodes.flowControlError);
+      this.#countReset();
+    } else stream.resume();
+  }
+
+  /** RFC 9113, 5.1: no frame but HEADERS and PRIORITY may come on it. */
+  #isIdle(id: number): boolean {
+    return id === 0 || id % 2 === 0 || (id > this.#lastStreamId && id <= this.#finalStreamId);
+  }
+
+  /** False: too many. */
+  #countControl(weight: number): boolean {
+    this.#controlFrames += weight;
+    if (this.#controlFrames <= this.#limits.controlFramesPerSecondMax) return true;
+    return this.#fail(errorCodes.enhanceYourCalm, 'too many frames that carry nothing');
+  }
+
+  /** Streams that end before their answer cost the server more than the client: CVE-2023-44487, CVE-2025-8671. */
+  #countReset(): boolean {
+    this.#resetsLeft -= 1;
+    return this.#resetsLeft >= 0 || this.#fail(errorCodes.enhanceYourCalm, 'too many streams that are reset');
+  }
+
+  #fail(code: ErrorCode, reason: string): false {
+    if (this.#state === 'closed') return false;
+    this.#handler.onFailed(reason);
+    this.destroy(code);
+    return false;
+  }
+
+  /** Sends what there is to send, and ends the connection. */
+  #end(): void {
+    this.flush();
+    this.#state = 'closed';
+    this.#closeStreams();
+    // What still comes is thrown away, so that the peer gets to read the last words.
+    this.socket.removeAllListeners('data');
+    this.socket.resume();
+    this.socket.end();
+    setTimeout(() => this.socket.destroy(), lastWordsMs).unref();
+  }
+
+  #onClosed(): void {
+    this.#state = 'closed';
+    this.#closeStreams();
+    this.#handler.onClose();
+  }
+
+  #closeStreams(): void {
+    for (const stream of [...this.#streams.values()]) this.closeStream(stream);
+  }
+}
+
+function flush(session: Session): void {
+  session.flush();
+}
+
+const defaultWindowBytes = 65_535; // RFC 9113, 6.9.2
+/** Bytes in flight are bounded by admission, not by windows: these shall only never be what a sender waits for. */
+const streamWindowBytes = 1024 * 1024;
+const connectionWindowBytes = 16 * 1024 * 1024;
+/** Of answers that a peer does not read. */
+const unsentBytesMax = 256 * 1024;
+const headerFieldsMax = 128;
+const blockBytesMax = 128 * 1024;
+const blockFramesMax = 16;
+const settingsMax = 32;
+const controlFramesPerCall = 8;
+const resetsBurst = 1_000;
+const resetsPerSecond = 33;
+const lastWordsMs = 1_000;
+const pingPayload = Buffer.alloc(8);
+/** A dynamic table size update to 0. */
+const emptyTable = Buffer.of(0x20);
