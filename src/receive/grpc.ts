@@ -90,7 +90,7 @@ export class GrpcListener implements Listener {
           minVersion: 'TLSv1.2',
           handshakeTimeout: this.limits.headerTimeoutMs,
         })
-      : createServer();
+      : createServer({ pauseOnConnect: true });
     const server = this.#server;
     server.maxConnections = this.limits.connectionsMax;
     server.on('drop', () => {

@@ -18,6 +18,7 @@ import {
   windowMax,
 } from './frames.ts';
 import { CompressionError, HpackDecoder, type RequestFields } from './hpack.ts';
+import { readInto } from './socket.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
 export interface SessionLimits {
@@ -83,7 +84,9 @@ export class Session {
   #out: Buffer[] = [];
   #flushDue = false;
 
-  constructor(socket: Socket, handler: SessionHandler, limits: SessionLimits) {
+  /** @param socket Of TLS, or paused since it was accepted. */
+  constructor(accepted: Socket, handler: SessionHandler, limits: SessionLimits) {
+    const socket = readInto(accepted, (chunk, length) => this.read(chunk, 0, length));
     this.socket = socket;
     this.#handler = handler;
     this.#limits = limits;
@@ -102,7 +105,6 @@ export class Session {
       ]),
     );
     this.write(numberFrame(frameTypes.windowUpdate, 0, connectionWindowBytes - defaultWindowBytes));
-    socket.on('data', (chunk: Buffer) => this.read(chunk, 0, chunk.length));
   }
 
   get closed(): boolean {
@@ -597,7 +599,6 @@ export class Session {
     this.#state = 'closed';
     this.#closeStreams();
     // What still comes is thrown away, so that the peer gets to read the last words.
-    this.socket.removeAllListeners('data');
     this.socket.resume();
     this.socket.end();
     setTimeout(() => this.socket.destroy(), lastWordsMs).unref();
