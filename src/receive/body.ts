@@ -15,14 +15,6 @@ export class BodyPieces {
     }
   }
 
-  /** The first bytes, joined if need be; fewer than `count` when fewer have come. */
-  head(count: number): Buffer {
-    const first = this.#pieces[0];
-    if (first !== undefined && first.length >= count) return first;
-    if (this.#pieces.length > 1) this.#pieces = [Buffer.concat(this.#pieces)];
-    return this.#pieces[0] ?? empty;
-  }
-
   /** All bytes from `start` on; the pieces are given up. */
   take(start: number): Buffer {
     const pieces = this.#pieces;
@@ -45,6 +37,5 @@ export class BodyPieces {
   }
 }
 
-const empty = Buffer.alloc(0);
 const tinyBytes = 512;
 const tinyPiecesMax = 256;

@@ -299,7 +299,7 @@ export class Call implements StreamHandler {
 
 const noBytes = Buffer.alloc(0);
 /** What a body gets at first where it announces more: a promise costs the peer nothing, memory would cost us. */
-const firstBodyBytes = 1024 * 1024;
+const firstBodyBytes = 512 * 1024;
 const emptyMessage = framed(new Uint8Array(0));
 const serving = framed(new Uint8Array([8, 1]));
 const notServing = framed(new Uint8Array([8, 2]));

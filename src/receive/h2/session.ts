@@ -86,7 +86,7 @@ export class Session {
 
   /** @param socket Of TLS, or paused since it was accepted. */
   constructor(accepted: Socket, handler: SessionHandler, limits: SessionLimits) {
-    const socket = readInto(accepted, (chunk, length) => this.read(chunk, 0, length));
+    const socket = readInto(accepted, (chunk, length) => this.#onBytes(chunk, length));
     this.socket = socket;
     this.#handler = handler;
     this.#limits = limits;
@@ -198,8 +198,20 @@ export class Session {
 
   // Reading.
 
-  read(chunk: Buffer, start: number, end: number): void {
-    let at = start;
+  #onBytes(chunk: Buffer, length: number): void {
+    try {
+      this.#read(chunk, length);
+    } catch (thrown) {
+      // One peer's bytes shall not end the process, whatever they meet here.
+      this.#fail(
+        errorCodes.internalError,
+        `an error of ours: ${thrown instanceof Error ? thrown.stack : String(thrown)}`,
+      );
+    }
+  }
+
+  #read(chunk: Buffer, end: number): void {
+    let at = 0;
     if (this.#prefaceAt < preface.length) {
       for (; this.#prefaceAt < preface.length && at < end; at++, this.#prefaceAt++) {
         if (chunk[at] !== preface[this.#prefaceAt]) {
@@ -402,7 +414,7 @@ export class Session {
   #onContinuation(bytes: Buffer, start: number, end: number): void {
     this.#blockBytes += end - start;
     // A larger one is read only as far as a client may take us by mistake: the next request shall still be understood.
-    if (this.#blockBytes > blockBytesMax || this.#block.length === blockFramesMax) {
+    if (this.#blockBytes > this.#limits.headerBytesMax * blockFactor || this.#block.length === blockFramesMax) {
       this.#fail(errorCodes.enhanceYourCalm, 'a header block larger than the limit');
       return;
     }
@@ -626,7 +638,8 @@ const connectionWindowBytes = 16 * 1024 * 1024;
 /** Of answers that a peer does not read. */
 const unsentBytesMax = 256 * 1024;
 const headerFieldsMax = 128;
-const blockBytesMax = 128 * 1024;
+/** A block may be so many times larger than the list it is allowed to hold, before the connection is given up. */
+const blockFactor = 4;
 const blockFramesMax = 16;
 const settingsMax = 32;
 const controlFramesPerCall = 8;
