@@ -32,13 +32,12 @@ describe('admission', () => {
 it('joins pieces of any size to what was sent', () => {
   const piece = fc.oneof(fc.uint8Array({ maxLength: 3 }), fc.uint8Array({ minLength: 500, maxLength: 2_000 }));
   fc.assert(
-    fc.property(fc.array(piece, { minLength: 1, maxLength: 600, size: 'max' }), fc.nat(5), (pieces, start) => {
+    fc.property(fc.array(piece, { minLength: 1, maxLength: 600, size: 'max' }), (pieces) => {
       const all = Buffer.concat(pieces);
       const body = new BodyPieces();
       for (const bytes of pieces) body.push(Buffer.from(bytes));
       expect(body.sizeBytes).toBe(all.length);
-      if (all.length < start) return;
-      expect(body.take(start).equals(all.subarray(start))).toBe(true);
+      expect(body.take().equals(all)).toBe(true);
     }),
     { numRuns: 20 },
   );

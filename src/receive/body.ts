@@ -15,19 +15,16 @@ export class BodyPieces {
     }
   }
 
-  /** All bytes from `start` on; the pieces are given up. */
-  take(start: number): Buffer {
+  /** All bytes; the pieces are given up. */
+  take(): Buffer {
     const pieces = this.#pieces;
     this.#pieces = [];
-    const size = this.sizeBytes - start;
-    if (pieces.length === 1) return (pieces[0] as Buffer).subarray(start);
-    const body = Buffer.allocUnsafeSlow(size); // not from the pool: a worker may take it over
+    if (pieces.length === 1) return pieces[0] as Buffer;
+    const body = Buffer.allocUnsafeSlow(this.sizeBytes); // not from the pool: a worker may take it over
     let at = 0;
-    for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i] as Buffer;
-      const from = i === 0 ? start : 0;
-      body.set(from === 0 ? piece : piece.subarray(from), at);
-      at += piece.length - from;
+    for (const piece of pieces) {
+      body.set(piece, at);
+      at += piece.length;
     }
     return body;
   }

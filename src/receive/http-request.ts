@@ -140,7 +140,7 @@ export class Request {
 
   #unpack(): void {
     const signal = this.#signal as Signal;
-    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#pieces.take(0);
+    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#pieces.take();
     // An empty body is an empty request in either form, and nothing is what no compressor makes. OTLP 1.11.0: success.
     if (body.length === 0) {
       this.#accept(signal, body);

@@ -8,9 +8,7 @@ import {
   framePayloadMax,
   frameTypes,
   goawayFrame,
-  headBytes,
   numberFrame,
-  preface,
   readUint32,
   settingIds,
   settingsFrame,
@@ -18,6 +16,7 @@ import {
   windowMax,
 } from './frames.ts';
 import { CompressionError, HpackDecoder, type RequestFields } from './hpack.ts';
+import { type FrameHandler, FrameReader } from './reader.ts';
 import { readInto } from './socket.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
@@ -41,7 +40,7 @@ export interface SessionHandler {
  * Each bound that the peer passes ends the stream or the connection with the code that the specification names.
  * @see RFC 9113.
  */
-export class Session {
+export class Session implements FrameHandler {
   readonly socket: Socket;
   readonly #handler: SessionHandler;
   readonly #limits: SessionLimits;
@@ -62,18 +61,7 @@ export class Session {
   #pingsWaiting: (() => void)[] = [];
 
   // What is being read.
-  #prefaceAt = 0;
-  readonly #head = new Uint8Array(headBytes);
-  #headAt = 0;
-  #type = 0;
-  #flags = 0;
-  #streamId = 0;
-  /** Of a frame of DATA that is handed on as it comes. */
-  #dataLeft = 0;
-  #inData = false;
-  /** Of any other frame that did not come in one piece. */
-  #payload: Buffer | undefined;
-  #payloadAt = 0;
+  readonly #reader = new FrameReader(this);
   /** Of a header block that continues. */
   #block: Buffer[] = [];
   #blockBytes = 0;
@@ -200,93 +188,36 @@ export class Session {
 
   #onBytes(chunk: Buffer, length: number): void {
     try {
-      this.#read(chunk, length);
+      this.#reader.read(chunk, length);
     } catch (thrown) {
       // One peer's bytes shall not end the process, whatever they meet here.
-      this.#fail(
-        errorCodes.internalError,
-        `an error of ours: ${thrown instanceof Error ? thrown.stack : String(thrown)}`,
-      );
+      const what = thrown instanceof Error ? thrown.stack : String(thrown);
+      this.#fail(errorCodes.internalError, `an error of ours: ${what}`);
     }
   }
 
-  #read(chunk: Buffer, end: number): void {
-    let at = 0;
-    if (this.#prefaceAt < preface.length) {
-      for (; this.#prefaceAt < preface.length && at < end; at++, this.#prefaceAt++) {
-        if (chunk[at] !== preface[this.#prefaceAt]) {
-          this.#fail(errorCodes.protocolError, 'no HTTP/2 preface');
-          return;
-        }
-      }
-    }
-    while (this.#state !== 'closed') {
-      if (this.#inData) {
-        const length = Math.min(this.#dataLeft, end - at);
-        if (length > 0) this.#onData(chunk, at, at + length);
-        at += length;
-        this.#dataLeft -= length;
-        if (this.#dataLeft > 0) return;
-        this.#inData = false;
-        if ((this.#flags & flags.endStream) !== 0) this.#onDataEnd();
-        continue;
-      }
-      if (this.#payload !== undefined) {
-        const length = Math.min(this.#payload.length - this.#payloadAt, end - at);
-        chunk.copy(this.#payload, this.#payloadAt, at, at + length);
-        at += length;
-        this.#payloadAt += length;
-        if (this.#payloadAt < this.#payload.length) return;
-        const payload = this.#payload;
-        this.#payload = undefined;
-        this.#onFrame(payload, 0, payload.length);
-        continue;
-      }
-      let head: Uint8Array = chunk;
-      let headAt = at;
-      if (this.#headAt === 0 && end - at >= headBytes) at += headBytes;
-      else {
-        for (; this.#headAt < headBytes && at < end; at++) this.#head[this.#headAt++] = chunk[at] as number;
-        if (this.#headAt < headBytes) return;
-        this.#headAt = 0;
-        head = this.#head;
-        headAt = 0;
-      }
-      const length =
-        ((head[headAt] as number) << 16) | ((head[headAt + 1] as number) << 8) | (head[headAt + 2] as number);
-      this.#type = head[headAt + 3] as number;
-      this.#flags = head[headAt + 4] as number;
-      this.#streamId = readUint32(head, headAt + 5) & streamIdMax;
-      if (!this.#onHead(length)) return;
-      if (this.#type === frameTypes.data && (this.#flags & flags.padded) === 0) {
-        this.#inData = true;
-        this.#dataLeft = length;
-      } else if (end - at >= length) {
-        this.#onFrame(chunk, at, at + length);
-        at += length;
-      } else {
-        this.#payload = Buffer.allocUnsafe(length);
-        this.#payloadAt = 0;
-      }
-    }
+  // For the reader.
+
+  onNoPreface(): void {
+    this.#fail(errorCodes.protocolError, 'no HTTP/2 preface');
   }
 
   /** What a frame's head alone tells. False: the connection is done for. */
-  #onHead(length: number): boolean {
-    const type = this.#type;
+  onHead(length: number): boolean {
+    const type = this.#reader.type;
     if (length > framePayloadMax) return this.#fail(errorCodes.frameSizeError, 'a frame larger than the limit');
-    if (!this.#greeted && (type !== frameTypes.settings || (this.#flags & flags.ack) !== 0)) {
+    if (!this.#greeted && (type !== frameTypes.settings || (this.#reader.flags & flags.ack) !== 0)) {
       return this.#fail(errorCodes.protocolError, 'the first frame is not SETTINGS');
     }
     if (this.#blockStreamId !== 0) {
-      if (type !== frameTypes.continuation || this.#streamId !== this.#blockStreamId) {
+      if (type !== frameTypes.continuation || this.#reader.streamId !== this.#blockStreamId) {
         return this.#fail(errorCodes.protocolError, 'a header block is interrupted');
       }
     } else if (type === frameTypes.continuation) {
       return this.#fail(errorCodes.protocolError, 'CONTINUATION of nothing');
     }
     if (type !== frameTypes.data) return true;
-    if (this.#isIdle(this.#streamId)) return this.#fail(errorCodes.protocolError, 'DATA on an idle stream');
+    if (this.#isIdle(this.#reader.streamId)) return this.#fail(errorCodes.protocolError, 'DATA on an idle stream');
     // RFC 9113, 6.9.1: all of it counts, padding too, whatever becomes of it.
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.#fail(errorCodes.flowControlError, 'more DATA than the connection allows');
@@ -294,8 +225,8 @@ export class Session {
       this.write(numberFrame(frameTypes.windowUpdate, 0, connectionWindowBytes - this.#receiveWindow));
       this.#receiveWindow = connectionWindowBytes;
     }
-    const stream = this.#streams.get(this.#streamId);
-    const ends = (this.#flags & flags.endStream) !== 0;
+    const stream = this.#streams.get(this.#reader.streamId);
+    const ends = (this.#reader.flags & flags.endStream) !== 0;
     if (length === 0 && !ends && !this.#countControl(1)) return false;
     if (stream === undefined) return true; // sent before the client knew that it is closed
     if (stream.remoteEnded) return this.#fail(errorCodes.streamClosed, 'DATA after END_STREAM');
@@ -311,15 +242,15 @@ export class Session {
     return true;
   }
 
-  #onData(bytes: Buffer, start: number, end: number): void {
-    const stream = this.#streams.get(this.#streamId);
+  onData(bytes: Buffer, start: number, end: number): void {
+    const stream = this.#streams.get(this.#reader.streamId);
     if (stream === undefined) return;
     stream.receivedBytes += end - start;
     stream.handler?.onData(bytes, start, end);
   }
 
-  #onDataEnd(): void {
-    const stream = this.#streams.get(this.#streamId);
+  onDataEnd(): void {
+    const stream = this.#streams.get(this.#reader.streamId);
     if (stream !== undefined) this.#endStream(stream);
   }
 
@@ -332,10 +263,10 @@ export class Session {
     stream.remoteEnd();
   }
 
-  #onFrame(bytes: Buffer, start: number, end: number): void {
+  onFrame(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
-    const streamId = this.#streamId;
-    switch (this.#type) {
+    const streamId = this.#reader.streamId;
+    switch (this.#reader.type) {
       case frameTypes.data: {
         const padding = length === 0 ? 1 : (bytes[start] as number) + 1;
         if (padding > length) {
@@ -343,9 +274,9 @@ export class Session {
           return;
         }
         // Padding alone moves nothing.
-        if (padding === length && (this.#flags & flags.endStream) === 0 && !this.#countControl(1)) return;
-        if (padding < length) this.#onData(bytes, start + 1, end - padding + 1);
-        if ((this.#flags & flags.endStream) !== 0) this.#onDataEnd();
+        if (padding === length && (this.#reader.flags & flags.endStream) === 0 && !this.#countControl(1)) return;
+        if (padding < length) this.onData(bytes, start + 1, end - padding + 1);
+        if ((this.#reader.flags & flags.endStream) !== 0) this.onDataEnd();
         return;
       }
       case frameTypes.headers:
@@ -387,25 +318,25 @@ export class Session {
   #onHeaders(bytes: Buffer, start: number, end: number): void {
     let from = start;
     let to = end;
-    if ((this.#flags & flags.padded) !== 0) {
+    if ((this.#reader.flags & flags.padded) !== 0) {
       to -= from < to ? (bytes[from] as number) : 0;
       from += 1;
     }
-    if ((this.#flags & flags.priority) !== 0) from += 5;
+    if ((this.#reader.flags & flags.priority) !== 0) from += 5;
     if (from > to) {
       this.#fail(errorCodes.protocolError, 'padding longer than the frame');
       return;
     }
-    if (this.#streamId % 2 === 0) {
+    if (this.#reader.streamId % 2 === 0) {
       this.#fail(errorCodes.protocolError, 'HEADERS on a stream that clients cannot open');
       return;
     }
-    const endsStream = (this.#flags & flags.endStream) !== 0;
-    if ((this.#flags & flags.endHeaders) !== 0) {
-      this.#onBlock(this.#streamId, endsStream, bytes, from, to);
+    const endsStream = (this.#reader.flags & flags.endStream) !== 0;
+    if ((this.#reader.flags & flags.endHeaders) !== 0) {
+      this.#onBlock(this.#reader.streamId, endsStream, bytes, from, to);
       return;
     }
-    this.#blockStreamId = this.#streamId;
+    this.#blockStreamId = this.#reader.streamId;
     this.#blockEndsStream = endsStream;
     this.#block = [Buffer.from(bytes.subarray(from, to))];
     this.#blockBytes = to - from;
@@ -419,7 +350,7 @@ export class Session {
       return;
     }
     this.#block.push(Buffer.from(bytes.subarray(start, end)));
-    if ((this.#flags & flags.endHeaders) === 0) return;
+    if ((this.#reader.flags & flags.endHeaders) === 0) return;
     const block = Buffer.concat(this.#block);
     const streamId = this.#blockStreamId;
     this.#block = [];
@@ -481,9 +412,9 @@ export class Session {
 
   #onReset(length: number): void {
     if (length !== 4) this.#fail(errorCodes.frameSizeError, 'RST_STREAM of a wrong size');
-    else if (this.#isIdle(this.#streamId)) this.#fail(errorCodes.protocolError, 'RST_STREAM on an idle stream');
+    else if (this.#isIdle(this.#reader.streamId)) this.#fail(errorCodes.protocolError, 'RST_STREAM on an idle stream');
     else {
-      const stream = this.#streams.get(this.#streamId);
+      const stream = this.#streams.get(this.#reader.streamId);
       if (stream === undefined) this.#countControl(1);
       else {
         this.closeStream(stream);
@@ -494,15 +425,15 @@ export class Session {
 
   #onSettings(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (this.#streamId !== 0) {
+    if (this.#reader.streamId !== 0) {
       this.#fail(errorCodes.protocolError, 'SETTINGS on a stream');
       return;
     }
-    if ((this.#flags & flags.ack) !== 0 ? length !== 0 : length % 6 !== 0) {
+    if ((this.#reader.flags & flags.ack) !== 0 ? length !== 0 : length % 6 !== 0) {
       this.#fail(errorCodes.frameSizeError, 'SETTINGS of a wrong size');
       return;
     }
-    if (!this.#countControl(1) || (this.#flags & flags.ack) !== 0) return;
+    if (!this.#countControl(1) || (this.#reader.flags & flags.ack) !== 0) return;
     if (length > settingsMax * 6) {
       this.#fail(errorCodes.enhanceYourCalm, 'too many settings');
       return;
@@ -544,10 +475,10 @@ export class Session {
   }
 
   #onPing(bytes: Buffer, start: number, end: number): void {
-    if (this.#streamId !== 0) this.#fail(errorCodes.protocolError, 'PING on a stream');
+    if (this.#reader.streamId !== 0) this.#fail(errorCodes.protocolError, 'PING on a stream');
     else if (end - start !== 8) this.#fail(errorCodes.frameSizeError, 'PING of a wrong size');
     else if (!this.#countControl(1)) return;
-    else if ((this.#flags & flags.ack) !== 0) this.#pingsWaiting.shift()?.();
+    else if ((this.#reader.flags & flags.ack) !== 0) this.#pingsWaiting.shift()?.();
     else this.write(frameOf(frameTypes.ping, flags.ack, 0, bytes.subarray(start, end)));
   }
 
@@ -558,7 +489,7 @@ export class Session {
     }
     if (!this.#countControl(1 / 8)) return;
     const more = readUint32(bytes, start) & windowMax;
-    if (this.#streamId === 0) {
+    if (this.#reader.streamId === 0) {
       this.sendWindow += more;
       if (more === 0) this.#fail(errorCodes.protocolError, 'WINDOW_UPDATE of 0');
       else if (this.sendWindow > windowMax) this.#fail(errorCodes.flowControlError, 'a window past 2^31-1');
@@ -567,11 +498,11 @@ export class Session {
       }
       return;
     }
-    if (this.#isIdle(this.#streamId)) {
+    if (this.#isIdle(this.#reader.streamId)) {
       this.#fail(errorCodes.protocolError, 'WINDOW_UPDATE on an idle stream');
       return;
     }
-    const stream = this.#streams.get(this.#streamId);
+    const stream = this.#streams.get(this.#reader.streamId);
     if (stream === undefined) return;
     stream.sendWindow += more;
     if (more === 0 || stream.sendWindow > windowMax) {
