@@ -100,7 +100,7 @@ describe('every field of the protocol', () => {
   });
 });
 
-describe('64-bit integers are exact', () => {
+describe('B14 64-bit integers are exact', () => {
   it.each([
     { text: '"18446744073709551615"', value: '18446744073709551615' },
     { text: '18446744073709551615', value: '18446744073709551615' },
@@ -151,7 +151,7 @@ describe('64-bit integers are exact', () => {
   });
 });
 
-describe('doubles', () => {
+describe('B17 doubles', () => {
   it.each([
     { text: '"NaN"', value: 'NaN' },
     { text: '"Infinity"', value: 'Infinity' },
@@ -185,7 +185,7 @@ describe('names', () => {
     expect('polluted' in {}).toBe(false);
   });
 
-  it('an attribute may have any key', () => {
+  it('B12 an attribute may have any key', () => {
     const attributes = ['__proto__', 'constructor', '', 'ключ'].map((key) => ({ key, value: { stringValue: key } }));
     const json = withLog(`"attributes":${JSON.stringify(attributes)}`);
     const bytes = jsonToProtobuf('logs', Buffer.from(json));
@@ -197,7 +197,7 @@ describe('names', () => {
   });
 });
 
-describe('duplicate members: the last one counts', () => {
+describe('B13 duplicate members: the last one counts', () => {
   it.each([
     { name: 'scalars', members: '"name":"first","kind":1,"name":"last"', expected: { name: 'last', kind: 1 } },
     { name: 'null at last', members: '"name":"first","name":null', expected: {} },
@@ -227,7 +227,7 @@ describe('duplicate members: the last one counts', () => {
   });
 });
 
-describe('ids', () => {
+describe('B15 ids', () => {
   it('are hex of any case', () => {
     const upper =
       '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"ABCDEF0123456789abcdef0123456789","spanId":"FEDCBA9876543210"}]}]}]}';
@@ -282,7 +282,7 @@ describe('text', () => {
       expect(refused('logs', withLog(`"body":{"bytesValue":"${text}"}`)).code).toBe('malformed');
   });
 
-  it('that is not UTF-8 is left for the slow path to repair', () => {
+  it('B16 that is not UTF-8 is left for the slow path to repair', () => {
     const json = Buffer.concat([
       Buffer.from('{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityText":"a'),
       Buffer.from([0xff]),
@@ -296,7 +296,7 @@ describe('text', () => {
   });
 });
 
-describe.each(signals)('%s: the text as a whole', (signal) => {
+describe.each(signals)('B11 %s: the text as a whole', (signal) => {
   it.each(['', '{}', ' {} \n', 'null', '\u{feff}{}', '{"x":1}'])('%j is an empty request', (json) => {
     expect(transcoded(signal, json)).toEqual({});
   });
@@ -345,12 +345,12 @@ describe.each(signals)('%s: the text as a whole', (signal) => {
   });
 });
 
-it('a million members are one request', () => {
+it('B11 a million members are one request', () => {
   const members = Array.from({ length: 1_000_000 }, (_, index) => `"k${index}":0`).join(',');
   expect(transcoded('logs', `{${members}}`)).toEqual({});
 });
 
-it('a value nested 64 deep is kept; one nested deeper costs only its own record', () => {
+it('B10 a value nested 64 deep is kept; one nested deeper costs only its own record', () => {
   const nested = (depth: number) => '{"arrayValue":{"values":['.repeat(depth) + ']}}'.repeat(depth);
   const maps = (depth: number) =>
     `${'{"kvlistValue":{"values":[{"key":"k","value":'.repeat(depth)}null${'}]}}'.repeat(depth)}`;

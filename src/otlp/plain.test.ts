@@ -41,7 +41,7 @@ describe('a value as plain JSON', () => {
     },
   ])('$value', ({ value, expected }) => expect(plain(value)).toEqual(expected));
 
-  it('keeps a key named __proto__ as a member', () => {
+  it('B12 keeps a key named __proto__ as a member', () => {
     const value = plain({
       kvlistValue: { values: [{ key: '__proto__', value: { kvlistValue: { values: [{ key: 'polluted' }] } } }] },
     });

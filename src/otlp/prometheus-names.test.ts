@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { labelName, type MetricKind, metricName, promotedResourceAttributes } from './index.ts';
 
-describe('metric names', () => {
+describe('B21 metric names', () => {
   it.each<[name: string, unit: string, kind: MetricKind, expected: string]>([
     ['http.server.request.duration', 's', 'histogram', 'http_server_request_duration_seconds'],
     ['requests', '', 'monotonicSum', 'requests_total'],
@@ -40,7 +40,7 @@ describe('metric names', () => {
   });
 });
 
-describe('label names', () => {
+describe('B21 label names', () => {
   it.each([
     ['http.method', 'http_method'],
     ['label:with:colons', 'label_with_colons'],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nested } from '../../test/kit/bad-input.ts';
 import { oracleDecode, oracleEncode, type Plain, recordsOf } from '../../test/kit/otlp-oracle.ts';
 import type { Signal } from '../base/index.ts';
 import { defaultLimits, type Limits, type Rewritten, rewrite, Writer, walk } from './index.ts';
@@ -38,35 +39,11 @@ function field(number: number, content: Uint8Array): Uint8Array {
   return writer.finish();
 }
 
-/** An AnyValue that is an array (or map) in an array in an array …, `depth` of them, written from the inside out. */
-function nested(depth: number, kind: 'array' | 'map' = 'array'): Uint8Array {
-  // Backwards into one buffer, as a million levels would otherwise be copied a million times.
-  const buffer = Buffer.alloc(depth * 20 + 16);
-  let at = buffer.length;
-  const prefix = (tag: number): void => {
-    const size: number[] = [];
-    let rest = buffer.length - at;
-    for (; rest >= 0x80; rest = Math.floor(rest / 128)) size.push((rest % 128) | 0x80);
-    size.push(rest);
-    at -= size.length;
-    buffer.set(size, at);
-    buffer[--at] = tag;
-  };
-  for (let level = 0; level < depth; level++) {
-    if (level > 0) {
-      if (kind === 'map') prefix(0x12); // KeyValue.value
-      prefix(0x0a); // values
-    }
-    prefix(kind === 'array' ? 0x2a : 0x32);
-  }
-  return buffer.subarray(at);
-}
-
 function attribute(value: Uint8Array): Uint8Array {
   return Buffer.concat([field(1, Buffer.from('deep')), field(2, value)]);
 }
 
-describe('ids of spans', () => {
+describe('B15 ids of spans', () => {
   it.each([
     { name: 'no ids', span: { name: 'x' } },
     { name: 'no span id', span: { traceId } },
@@ -102,7 +79,7 @@ describe('ids of spans', () => {
   });
 });
 
-describe('ids of log records', () => {
+describe('B15 ids of log records', () => {
   it.each([
     { name: 'trace id all zero', record: { traceId: Buffer.alloc(16) } },
     { name: 'trace id of 4 bytes', record: { traceId: Buffer.alloc(4, 1) } },
@@ -114,7 +91,7 @@ describe('ids of log records', () => {
   });
 });
 
-describe('depth of values', () => {
+describe('B10 depth of values', () => {
   const request = (value: Uint8Array): Uint8Array => {
     const record = Buffer.concat([field(6, attribute(value)), field(3, Buffer.from('text'))]);
     const records = Buffer.concat([field(2, record), field(2, field(3, Buffer.from('other')))]);
@@ -155,7 +132,7 @@ describe('depth of values', () => {
   });
 });
 
-describe('text that is not UTF-8', () => {
+describe('B16 text that is not UTF-8', () => {
   it('becomes U+FFFD in that value only', () => {
     const bad = Buffer.from([0x61, 0xff, 0x62]);
     const keyValue = Buffer.concat([field(1, Buffer.from('key')), field(2, field(1, bad))]);
@@ -195,7 +172,7 @@ describe('text that is not UTF-8', () => {
   });
 });
 
-describe('caps', () => {
+describe('B18 caps', () => {
   const attributes = (count: number, value: Plain = { stringValue: 'v' }) =>
     Array.from({ length: count }, (_, index) => ({ key: `k${index}`, value }));
 
@@ -294,7 +271,7 @@ describe('caps', () => {
   });
 });
 
-describe('data points', () => {
+describe('B20 data points', () => {
   const good = { name: 'good', gauge: { dataPoints: [{ asInt: '1' }] } };
   const histogram = (point: Plain, aggregationTemporality = 2) => ({
     name: 'h',
@@ -358,7 +335,7 @@ describe('data points', () => {
       reason: reasons.temporality,
     },
     { name: 'no value', metric: { name: 'g', gauge: { dataPoints: [{ timeUnixNano: 1 }] } }, reason: reasons.value },
-    { name: 'no name', metric: { gauge: { dataPoints: [{ asInt: 1 }] } }, reason: reasons.name },
+    { name: 'B21 no name', metric: { gauge: { dataPoints: [{ asInt: 1 }] } }, reason: reasons.name },
     { name: 'scale 100', metric: exponential({ scale: 100 }), reason: reasons.exponential },
     { name: 'scale −100', metric: exponential({ scale: -100 }), reason: reasons.exponential },
     {
@@ -378,12 +355,12 @@ describe('data points', () => {
       reason: reasons.buckets,
     },
     {
-      name: '11 minutes ahead',
+      name: 'B19 11 minutes ahead',
       metric: { name: 'g', gauge: { dataPoints: [{ asInt: 1, timeUnixNano: String(now + 660_000_000_000n) }] } },
       reason: reasons.future,
     },
     {
-      name: 'the year 2554',
+      name: 'B19 the year 2554',
       metric: { name: 'q', summary: { dataPoints: [{ timeUnixNano: '18446744073709551615' }] } },
       reason: reasons.future,
     },
@@ -419,7 +396,7 @@ describe('data points', () => {
       name: '9 minutes ahead',
       metric: { name: 'g', gauge: { dataPoints: [{ asInt: 1, timeUnixNano: String(now + 540_000_000_000n) }] } },
     },
-    { name: 'a name of 100 KB', metric: { name: 'x'.repeat(100_000), gauge: { dataPoints: [{ asInt: 1 }] } } },
+    { name: 'B21 a name of 100 KB', metric: { name: 'x'.repeat(100_000), gauge: { dataPoints: [{ asInt: 1 }] } } },
     { name: 'a gauge without points', metric: { name: 'g', gauge: {} } },
     { name: 'a sum without points or temporality', metric: { name: 's', sum: {} } },
   ])('$name: kept', ({ metric }) => {
@@ -489,7 +466,7 @@ describe('what protobuf allows and nobody sends', () => {
   });
 });
 
-it('a message about many things stays short', () => {
+it('B22 a message about many things stays short', () => {
   const spans = Array.from({ length: 5000 }, () => ({}));
   const { message, rejected } = mended('traces', traces(...spans));
   expect(rejected).toBe(5000);

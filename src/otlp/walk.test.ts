@@ -25,7 +25,7 @@ function times(count: number, bytes: readonly number[]): Uint8Array {
 }
 
 describe.each(signals)('%s', (signal) => {
-  it('an empty body and empty envelopes are an empty request', () => {
+  it('B2 an empty body and empty envelopes are an empty request', () => {
     expect(walk(signal, new Uint8Array(0), defaultLimits)).toEqual({
       records: 0,
       resources: [],
@@ -94,7 +94,7 @@ describe.each(signals)('%s', (signal) => {
     for (const message of inAll(bytes)) expect(refused(signal, message.bytes).code, message.name).toBe('malformed');
   });
 
-  it('the record after the last one allowed is refused before it is read', () => {
+  it('B9 the record after the last one allowed is refused before it is read', () => {
     // What follows the fourth record is malformed; nobody gets that far.
     const emptyPoints = field(2, field(5, times(3, [0x0a, 0x00])));
     const records = signal === 'metrics' ? emptyPoints : times(3, [0x12, 0x00]);
@@ -106,12 +106,12 @@ describe.each(signals)('%s', (signal) => {
     expect(fault.retryAfterMs).toBeUndefined();
   });
 
-  it('a request over 64 MiB is refused', () => {
+  it('B7 a request over 64 MiB is refused', () => {
     expect(refused(signal, new Uint8Array(64 * 1024 * 1024 + 1)).code).toBe('tooLarge');
   });
 });
 
-describe('floods of 64 MiB are refused', () => {
+describe('B9 floods of 64 MiB are refused', () => {
   const mebibytes64 = 64 * 1024 * 1024 - 64;
   it.each<{ name: string; signal: Signal; around: number[]; element: number[] }>([
     { name: 'resources', signal: 'traces', around: [], element: [0x0a, 0x00] },

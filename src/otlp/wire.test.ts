@@ -121,7 +121,7 @@ it('a byte order mark is part of a string', () => {
   expect(field((writer) => writer.string(1, '\u{feff}abc')).string()).toBe('\u{feff}abc');
 });
 
-it('any bytes are read to their end, or are malformed', () => {
+it('B1 any bytes are read to their end, or are malformed', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       const reader = new Reader(bytes);

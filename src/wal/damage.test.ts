@@ -53,7 +53,7 @@ async function survivors(files: LossyFiles, { entries }: Made) {
   return { lost, cursor, stats, damage };
 }
 
-describe('damage costs only the frames that it hits, and the log opens', () => {
+describe('A4 damage costs only the frames that it hits, and the log opens', () => {
   it('a flipped bit', async () => {
     const whole = await made();
     const random = seeded(7);
@@ -206,7 +206,7 @@ describe('damage costs only the frames that it hits, and the log opens', () => {
   });
 });
 
-describe('a torn or zero tail', () => {
+describe('A3 a torn or zero tail', () => {
   it('cut at every byte of the last frame, with nothing, zeros or garbage behind', async () => {
     const whole = await made();
     const path = whole.segments[2]!;
@@ -240,7 +240,7 @@ describe('a torn or zero tail', () => {
   });
 });
 
-describe('files of a newer version', () => {
+describe('A28 files of a newer version', () => {
   it.each(['.segment', '.cursor', 'state', '.digests'])('%s: refuses, says so, touches nothing', async (suffix) => {
     const whole = await made();
     const contents = new Map(whole.contents);

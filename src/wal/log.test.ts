@@ -79,7 +79,7 @@ describe('append', () => {
     expect(Buffer.concat(pieces).equals(frames[1]!.body)).toBe(true);
   });
 
-  it('a slow disk: no acknowledgement before the sync, and groups grow instead', async () => {
+  it('A8 a slow disk: no acknowledgement before the sync, and groups grow instead', async () => {
     const files = new LossyFiles();
     await using log = await openTestLog(files, { segmentBytes: 1 << 20 });
     await log.append(request(1));
@@ -119,7 +119,7 @@ describe('append', () => {
     expect(log.stats()).toMatchObject({ durableSeq: 3, refusing: undefined });
   });
 
-  it('opening reads the heads of a backlog and its last segment only', async () => {
+  it('A24 opening reads the heads of a backlog and its last segment only', async () => {
     const files = new LossyFiles();
     const log = await openTestLog(files);
     await fill(log, 1, 150);
@@ -147,7 +147,7 @@ describe('append', () => {
   });
 });
 
-describe('a failed write acknowledges nothing and its file is not written again', () => {
+describe('A7 a failed write acknowledges nothing and its file is not written again', () => {
   it.each(['write', 'sync'] as const)('%s fails once: the next group goes into a new segment', async (kind) => {
     const files = new LossyFiles();
     const onFailure = vi.fn();
@@ -249,7 +249,7 @@ describe('a failed write acknowledges nothing and its file is not written again'
   });
 });
 
-describe('a full disk', () => {
+describe('A6 a full disk', () => {
   const capacity = 300_000;
 
   it('full on append: nothing is acknowledged, cursors still move, and it resumes by itself', async () => {
@@ -334,7 +334,7 @@ describe('a full disk', () => {
   });
 });
 
-describe('a log at its bound', () => {
+describe('A9 a log at its bound', () => {
   it('refuses, drops nothing, and goes on when all cursors have passed a segment', async () => {
     const files = new LossyFiles();
     await using log = await openTestLog(files, { maxBytes: 60_000 });
@@ -390,7 +390,7 @@ describe('a log at its bound', () => {
 });
 
 describe('cursors', () => {
-  it('a cursor is on disk before a segment that it frees is unlinked', async () => {
+  it('A5 a cursor is on disk before a segment that it frees is unlinked', async () => {
     const files = new LossyFiles();
     await using log = await openTestLog(files);
     await fill(log, 1, 30);
@@ -614,7 +614,7 @@ describe('repeats', () => {
   });
 
   it.each([-86_400_000, -3_600_000, 3_600_000, 86_400_000])(
-    'the clock jumps by %i ms: nothing is forgotten, nothing stalls',
+    'A25 the clock jumps by %i ms: nothing is forgotten, nothing stalls',
     async (jump) => {
       const files = new LossyFiles();
       const clock = new TestClock();

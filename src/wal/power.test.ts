@@ -93,7 +93,7 @@ async function check(files: LossyFiles, ledger: Ledger, operations: number, rand
   }
 }
 
-it('a frame is on disk before its append resolves: power lost after each operation, in each way', async () => {
+it('A2 a frame is on disk before its append resolves: power lost after each operation, in each way', async () => {
   const files = new LossyFiles();
   const ledger = await run(files);
   expect(files.journal.length).toBeGreaterThan(200);

@@ -12,7 +12,7 @@ import { answersTo, isAccepted, isRetryable } from './refusal.ts';
 const load = { signal: 'traces', protocol: 'grpc', batch: 500, inFlight: 4, seconds: 3 } as const;
 
 describe('the forwarding destination', () => {
-  it('is down, and the log reaches its bound: refuses in a way that clients repeat; delivers all of it when it is back', async () => {
+  it('A9 is down, and the log reaches its bound: refuses in a way that clients repeat; delivers all of it when it is back', async () => {
     await using world = await setUp({ WATCHINGCAT_WAL_MAX_BYTES: `${128 * 2 ** 20}` });
     const results: LoadResult[] = [];
     // 128 MiB are full after some 300,000 spans.
@@ -42,7 +42,7 @@ describe('the forwarding destination', () => {
     for (const result of results) await arrived(sink, result);
   });
 
-  it('is down for ten seconds: what came meanwhile arrives, once', async () => {
+  it('A10 is down for ten seconds: what came meanwhile arrives, once', async () => {
     await using world = await setUp({});
     const result = await sendLoad(world.running.otlpGrpc, { ...load, rate: 10_000 }, world.folder);
     expect(result.errors).toBe(0);
@@ -53,7 +53,7 @@ describe('the forwarding destination', () => {
     console.log(`all delivered ${((performance.now() - back) / 1000).toFixed(1)} s after it was back`);
   });
 
-  it('stalls in the middle (SIGSTOP): what came meanwhile arrives', async () => {
+  it('A14 stalls in the middle (SIGSTOP): what came meanwhile arrives', async () => {
     await using world = await setUp({});
     await using sink = await startSink(join(world.folder, 'sink.log'), { grpcPort: world.sinkPort });
     const before = await sendLoad(world.running.otlpGrpc, { ...load, rate: 10_000 }, world.folder);
@@ -67,7 +67,7 @@ describe('the forwarding destination', () => {
   });
 });
 
-it('starts with a backlog of some hundred MB: accepts at once, delivers the backlog beside', async () => {
+it('A24 starts with a backlog of some hundred MB: accepts at once, delivers the backlog beside', async () => {
   await using world = await setUp({});
   const backlog = await sendLoad(world.running.otlpGrpc, { ...load, batch: 1000, seconds: 4 }, world.folder);
   expect(backlog.errors).toBe(0);

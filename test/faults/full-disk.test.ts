@@ -11,7 +11,7 @@ import { type Answers, answersTo, isAccepted, isRetryable } from './refusal.ts';
 const mayMount = process.getuid?.() === 0 || process.env['CI'] !== undefined;
 
 it.runIf(mayMount)(
-  'a full disk: refuses in a way that clients repeat, takes again by itself, loses nothing',
+  'A6 a full disk: refuses in a way that clients repeat, takes again by itself, loses nothing',
   async () => {
     await using folder = await temporaryFolder();
     await using disk = await smallDisk(join(folder.path, 'disk'), 768);

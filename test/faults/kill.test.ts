@@ -13,7 +13,7 @@ import { Ledger } from './ledger.ts';
 const kills = Number(process.env['WATCHINGCAT_TEST_KILLS'] ?? 50);
 const seed = Number(process.env['WATCHINGCAT_TEST_SEED'] ?? 1);
 
-it(`killed ${kills} times under load, seed ${seed}: nothing acknowledged is lost, nothing is there twice`, async () => {
+it(`A1 killed ${kills} times under load, seed ${seed}: nothing acknowledged is lost, nothing is there twice`, async () => {
   await using folder = await temporaryFolder();
   await using processes = new AsyncDisposableStack();
   const random = randomFrom(seed);

@@ -7,7 +7,7 @@ import { audit, settled } from './audit.ts';
 import { choosePorts, Load, portVariables } from './driver.ts';
 import { Ledger } from './ledger.ts';
 
-it('SIGTERM under load: ends with 0 in time, and nothing acknowledged is lost', async () => {
+it('A20 SIGTERM under load: ends with 0 in time, and nothing acknowledged is lost', async () => {
   await using folder = await temporaryFolder();
   await using processes = new AsyncDisposableStack();
   const ports = await choosePorts();

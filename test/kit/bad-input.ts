@@ -120,9 +120,6 @@ export function logs(...logRecords: Plain[]): Plain {
 export function metrics(...list: Plain[]): Plain {
   return { resourceMetrics: [{ scopeMetrics: [{ metrics: list }] }] };
 }
-export function attribute(key: string, value: Plain): Plain {
-  return { key, value };
-}
 export function text(key: string, stringValue: string): Plain {
   return { key, value: { stringValue } };
 }
