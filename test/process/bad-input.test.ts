@@ -664,7 +664,7 @@ atOnce(protocols, 'B18 too many attributes and events, too long a value: cut and
   ]);
 });
 
-atOnce(protocols, 'B18 a hundred thousand distinct keys', async (protocol) => {
+atOnce(['grpc'], 'B18 a hundred thousand distinct keys', async (protocol) => {
   const id = newId();
   const records = Array.from({ length: 100 }, (_, record) =>
     logOf(
@@ -810,7 +810,7 @@ atOnce(protocols, 'B21 names: empty, 100 KB, foo{, unicode, __name__, labels tha
   expect(list.some((metric) => metric['name'] === long)).toBe(true);
 });
 
-atOnce(protocols, 'B21 ten thousand series at once', async (protocol) => {
+atOnce(['http/protobuf'], 'B21 ten thousand series at once', async (protocol) => {
   const name = newName();
   const points = Array.from({ length: 10_000 }, (_, index) => pointOf({ attributes: [text('n', String(index))] }));
   expect(
