@@ -65,12 +65,24 @@ const report = new ReportBuffer((thrown, reason) => log('error', { err: thrown }
 // Receiving goes first. Before any thread of DuckDB's is there, since on Linux each has a priority of its own.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 process.on('message', (message: ToChild) => void receive(message));
-// Without a parent nobody knows what is durable, and the next parent needs the folder: the log has everything. Not `exit`,
-// which would wait for the store's threads.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+// Without a parent nobody knows what is durable, and the next parent needs the folder: the log has everything.
+process.on('disconnect', die);
+// The parent is often gone before we are told so: then it is `send` that throws, in a timer.
+process.on('uncaughtException', (thrown) => {
+  if (process.connected) process.stderr.write(`${thrown.stack ?? thrown.message}\n`, die);
+  else die();
+});
 // Ctrl-C reaches the whole process group. The parent hears it, too, and says when to stop.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+
+/**
+ * Not `exit`, and not what follows an exception that nobody catches: both wait for DuckDB's threads, and those may wait for
+ * this one to hand them rows. The folder would stay locked for ever.
+ */
+function die(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
 
 async function receive(message: ToChild): Promise<void> {
   switch (message.kind) {
