@@ -86,13 +86,14 @@ it('B9 decompresses 65 KB to 64 MiB, and bombs beyond, while this thread does ot
     codeOf(pool.unpack(packed({ body: brackets, encoding: 'identity', format: 'json' }))),
   ].map((code) => code.then((told) => done.push(told)));
   let small = 0;
-  for (; done.length === 0; small++) {
+  for (; done.length < large.length; small++) {
     await pool.unpack(packed({ body: gzipSync('small') }));
     await new Promise(setImmediate);
   }
   await Promise.all(large);
   expect(done.sort()).toEqual(['malformed', 'none', 'tooLarge']);
-  expect(small).toBeGreaterThan(50);
+  // Had one of them held this thread, there would have been one turn or two.
+  expect(small).toBeGreaterThan(10);
 });
 
 describe('a thread that dies', () => {
