@@ -4,34 +4,15 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Fault } from '../base/index.ts';
 import { encodeStatus } from '../otlp/index.ts';
-import type { Accept } from './accept.ts';
-import type { Account, Admission } from './admission.ts';
+import type { Account } from './admission.ts';
 import type { CorsOrigins } from './cors.ts';
-import type { GrpcTls } from './grpc.ts';
 import { Request } from './http-request.ts';
 import { defaultReceiveLimits, lingerMs, type ReceiveLimits } from './limits.ts';
-import {
-  type Listener,
-  type ListenerStats,
-  peerAddress,
-  type ReceiveLogger,
-  type ReceiveObserver,
-} from './listener.ts';
-import type { UnpackPool } from './pool.ts';
+import { type Listener, type ListenerStats, type ListenOptions, peerAddress } from './listener.ts';
 
-export interface ListenHttpOptions {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  readonly accept: Accept;
-  readonly admission: Admission;
-  readonly pool: UnpackPool;
-  readonly limits?: Partial<ReceiveLimits> | undefined;
-  readonly tls?: GrpcTls | undefined;
+export interface ListenHttpOptions extends ListenOptions {
   /** Pages that may send from a browser. Default: those served from the loopback. */
   readonly corsOrigins?: CorsOrigins | undefined;
-  readonly logger?: ReceiveLogger | undefined;
-  readonly observer?: ReceiveObserver | undefined;
 }
 
 /**

@@ -1,5 +1,24 @@
+import type { TlsOptions } from 'node:tls';
 import type { FaultCode, Signal } from '../base/index.ts';
-import type { Sender } from './accept.ts';
+import type { Accept, Sender } from './accept.ts';
+import type { Admission } from './admission.ts';
+import type { ReceiveLimits } from './limits.ts';
+import type { UnpackPool } from './pool.ts';
+
+/** What both doors are made of; `admission` and `pool` are shared by them. */
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly accept: Accept;
+  readonly admission: Admission;
+  readonly pool: UnpackPool;
+  readonly limits?: Partial<ReceiveLimits> | undefined;
+  /** PEM files' contents; without it clear text. */
+  readonly tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'> | undefined;
+  readonly logger?: ReceiveLogger | undefined;
+  readonly observer?: ReceiveObserver | undefined;
+}
 
 /** A door that is open. */
 export interface Listener {
