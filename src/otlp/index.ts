@@ -3,7 +3,8 @@ export { protobufToJson } from './json-out.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type Json, plainAttributes, plainValue } from './plain.ts';
 export { labelName, type MetricKind, metricName, promotedResourceAttributes } from './prometheus-names.ts';
-export { encodeResourceAttribute, resourceHas, resourceText, spliceResources } from './resource.ts';
+export { eachRecord, encodeTrace, type OriginBytes } from './records.ts';
+export { encodeResourceAttribute, identityAttributes, resourceHas, resourceText, spliceResources } from './resource.ts';
 export {
   decodeExportResponse,
   decodeStatus,

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import {
+  eachRecord,
   labelName,
   type MetricKind,
   metricName,
@@ -12,7 +13,7 @@ import {
 } from '../../otlp/index.ts';
 import type { Json } from '../contract.ts';
 import type { Rows } from './columns.ts';
-import { eachRecord, hourOf, received } from './decode.ts';
+import { hourOf, received } from './decode.ts';
 import type { GenerationDecoder } from './kind.ts';
 import { identity, latin1 } from './origins.ts';
 

@@ -1,5 +1,5 @@
 import type { Frame } from '../../base/index.ts';
-import { Reader, wireBytes } from '../../otlp/index.ts';
+import { eachRecord, Reader } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
 import { AttributeWriter, writeAny } from './attributes.ts';
 import type { Column, Rows } from './columns.ts';
@@ -20,49 +20,10 @@ export interface DecodeTarget {
 
 /** Separates the texts of a span that are searched together; occurs in none. */
 const separator = 0x1f;
-const empty = new Uint8Array(0);
 
 export interface Decoder {
   /** @param index of the frame in its batch, for refusals. */
   decode(frame: Frame, index: number, refused: Refusal[]): void;
-}
-
-/** Walks resources and scopes, and hands each record to `record`. */
-export function eachRecord<O>(
-  body: Uint8Array,
-  origins: { find(resource: Uint8Array, scope: Uint8Array, resourceSchemaUrl: string, scopeSchemaUrl: string): O },
-  record: (origin: O, start: number, end: number) => void,
-): void {
-  const request = new Reader(body);
-  while (request.next()) {
-    if (request.field !== 1 || request.wireType !== wireBytes) continue;
-    let resource: Uint8Array = empty;
-    let resourceSchemaUrl = '';
-    const head = request.message();
-    while (head.next()) {
-      if (head.field === 1) resource = head.bytes();
-      else if (head.field === 3) resourceSchemaUrl = head.string();
-    }
-    const scopes = request.message();
-    while (scopes.next()) {
-      if (scopes.field !== 2 || scopes.wireType !== wireBytes) continue;
-      let scope: Uint8Array = empty;
-      let scopeSchemaUrl = '';
-      const inner = scopes.message();
-      let records = 0;
-      while (inner.next()) {
-        if (inner.field === 1) scope = inner.bytes();
-        else if (inner.field === 3) scopeSchemaUrl = inner.string();
-        else if (inner.field === 2) records++;
-      }
-      if (records === 0) continue;
-      const origin = origins.find(resource, scope, resourceSchemaUrl, scopeSchemaUrl);
-      const list = scopes.message();
-      while (list.next()) {
-        if (list.field === 2 && list.wireType === wireBytes) record(origin, list.valueStart, list.valueEnd);
-      }
-    }
-  }
 }
 
 const nanosPerHour = 3_600_000_000_000;

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { Reader, wireBytes } from '../../otlp/index.ts';
+import { identityAttributes, Reader, wireBytes } from '../../otlp/index.ts';
 import { writeObject } from './attributes.ts';
 import type { Rows } from './columns.ts';
 import { fileKeysMax } from './limits.ts';
@@ -87,7 +87,7 @@ export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
-/** What says who a resource is. Sources: OpenTelemetry semantic conventions "Service", "Deployment"; contract, section 5. */
+/** What says who a resource is. */
 export function identity(resource: Uint8Array): {
   service: string;
   namespace: string;
@@ -112,7 +112,7 @@ export function identity(resource: Uint8Array): {
     }
     values.set(key, { text, start: reader.valueStart, end: reader.valueEnd });
   }
-  const first = (...names: string[]) => {
+  const first = (names: readonly string[]) => {
     for (const name of names) {
       const text = values.get(name)?.text ?? '';
       if (text !== '') return text;
@@ -120,9 +120,9 @@ export function identity(resource: Uint8Array): {
     return '';
   };
   return {
-    service: first('service.name'),
-    namespace: first('service.namespace', 'k8s.namespace.name'),
-    environment: first('deployment.environment.name', 'deployment.environment', 'environment'),
+    service: first(identityAttributes.name),
+    namespace: first(identityAttributes.namespace),
+    environment: first(identityAttributes.environment),
     keys: [...values.keys()],
     pairs: [...values.values()].flatMap(({ start, end }) => [start, end]),
   };
