@@ -225,7 +225,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     const destination = openOtlpStore({
       name: 'otlp',
       endpoint: forward.endpoint,
-      headers: forward.headers,
+      access: { headers: forward.headers, tls: undefined },
       version: options.version,
       clock,
     });

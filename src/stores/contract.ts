@@ -266,6 +266,24 @@ export interface Readers {
   readonly metrics?: MetricReader;
 }
 
+// ---------------------------------------------------------------------------------------------- both
+
+/** How a far side is reached, the same for each store: what configuration makes of headers, user, token, keys and files. */
+export interface Access {
+  /** Sent with each request; names in lower case, `authorization` among them. Secret. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM, for `https://`; undefined: the system's certificates, and none of our own. `key` is secret. */
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | undefined;
+}
+
+/** What `stores/<name>/` opens. Nothing connects before the first batch or question. */
+export interface Store extends AsyncDisposable {
+  /** undefined where it is only asked. */
+  readonly destination: Destination | undefined;
+  /** Empty where it is only written to. */
+  readonly readers: Readers;
+}
+
 // ---------------------------------------------------------------------------------------------- removing
 
 /** A store that can remove records before their retention does. */
