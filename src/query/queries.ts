@@ -22,7 +22,7 @@ import { createGate, type GateLimits } from './gate.ts';
 import { histogramInterval } from './histogram.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
 import { pace } from './pace.ts';
-import { compare, type Service, services } from './services.ts';
+import { compare, namesOnly, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
 /** Logs of a trace: as a log search, but the range may be left to the trace's own time. */
@@ -42,7 +42,7 @@ interface TraceLogs extends Page<LogRow> {
  */
 export interface Queries {
   services(range: TimeRange, cancel: AbortSignal): Promise<Page<Service>>;
-  operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<readonly OperationSummary[]>;
+  operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<Page<OperationSummary>>;
   traces(search: TraceSearch, cancel: AbortSignal): Promise<Page<TraceSummary>>;
   /** TracesData in protobuf. @throws Fault `notFound`. */
   trace(traceId: string, cancel: AbortSignal): Promise<Uint8Array>;
@@ -87,9 +87,12 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     operations: (service, range, cancel) => {
       const reader = traceReader(readers);
-      return gate.run(cancel, async (stop) =>
-        (await reader.operations(service, range, stop)).toSorted((a, b) => compare(a.name, b.name) || a.kind - b.kind),
-      );
+      return gate.run(cancel, async (stop) => {
+        const found = await reader.operations(service, range, stop);
+        const warnings = found.some(({ spanCount }) => spanCount === undefined) ? [namesOnly] : [];
+        const items = found.toSorted((a, b) => compare(a.name, b.name) || a.kind - b.kind);
+        return { items, next: undefined, incomplete: warnings.length > 0, warnings };
+      });
     },
 
     traces: (search, cancel) => {

@@ -105,19 +105,21 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly environment: string;
   readonly signal: Signal;
-  readonly records: number;
-  readonly errors: number;
+  /** undefined, with all that follows: the store knows the name alone. */
+  readonly records: number | undefined;
+  readonly errors: number | undefined;
   readonly durationNanos: Quantiles | undefined;
-  readonly lastSeenUnixNano: bigint;
+  readonly lastSeenUnixNano: bigint | undefined;
 }
 
 export interface OperationSummary {
   readonly name: string;
   /** SpanKind as OTLP numbers it. */
   readonly kind: number;
-  readonly spanCount: number;
-  readonly errorCount: number;
-  readonly durationNanos: Quantiles;
+  /** undefined, with all that follows: the store knows the name alone. */
+  readonly spanCount: number | undefined;
+  readonly errorCount: number | undefined;
+  readonly durationNanos: Quantiles | undefined;
 }
 
 export interface TraceSearch extends PageRequest {
