@@ -183,11 +183,19 @@ function whole(name: string, traceId: string): Question {
 
 function spansIn(found: Uint8Array): unknown[] {
   const { resourceSpans } = decodeOtlp('traces', found) as {
-    resourceSpans: { resource: unknown; scopeSpans: { scope: unknown; spans: { spanId: Uint8Array }[] }[] }[];
+    resourceSpans: {
+      resource: unknown;
+      scopeSpans: { scope: unknown; spans: { spanId: Uint8Array; status: unknown }[] }[];
+    }[];
   };
   const spans = resourceSpans.flatMap((group) =>
     group.scopeSpans.flatMap((inner) =>
-      inner.spans.map((each) => ({ resource: group.resource, scope: inner.scope, span: each })),
+      inner.spans.map((each) => ({
+        resource: group.resource,
+        scope: inner.scope,
+        // An empty status and none are the same.
+        span: { ...each, status: each.status ?? { code: 0, message: '' } },
+      })),
     ),
   );
   const key = (one: (typeof spans)[number]) => Buffer.from(one.span.spanId).toString('hex');
