@@ -20,5 +20,6 @@ export {
   varintSize,
   Writer,
   wireBytes,
+  wireFixed64,
   wireVarint,
 } from './wire.ts';
