@@ -2,10 +2,11 @@ import type { Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
 import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
+import type { OtlpStoreOptions } from '../stores/otlp/index.ts';
 import type { Damage } from '../wal/index.ts';
 import type { FaultClone, RpcMessage } from './rpc.ts';
 
-// What process and child say to each other. Structured clones, so bytes, bigints and typed arrays cross as they are.
+// What this process says to those that host a store, a child process or a thread, and what they answer. Structured clones, so bytes, bigints and typed arrays cross as they are.
 
 /** Where a log lies and how far it and its reader are. */
 export interface HostedLog {
@@ -15,14 +16,22 @@ export interface HostedLog {
   readonly settledSeq: number;
 }
 
-/** Those options of the store that can be sent to another process. */
-export type HostedStoreOptions = Pick<
-  EmbeddedOptions,
-  'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
->;
+/** A store with those of its options that can be sent to another process or thread. Credentials go to threads only. */
+export type HostedStore =
+  | {
+      readonly kind: 'embedded';
+      readonly options: Pick<
+        EmbeddedOptions,
+        'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
+      >;
+    }
+  | { readonly kind: 'otlp'; readonly options: Sendable<OtlpStoreOptions> };
+
+/** A clock cannot be sent: the other side has its own. */
+type Sendable<Options> = Omit<Options, 'clock'>;
 
 export type ToChild =
-  | { readonly kind: 'open'; readonly logs: readonly HostedLog[]; readonly store: HostedStoreOptions }
+  | { readonly kind: 'open'; readonly logs: readonly HostedLog[]; readonly store: HostedStore }
   | { readonly kind: 'durable'; readonly signal: Signal; readonly seq: number }
   | { readonly kind: 'stop'; readonly deadlineMs: number }
   | RpcMessage;
@@ -30,7 +39,7 @@ export type ToChild =
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ToParent =
-  | { readonly kind: 'ready'; readonly answers: readonly Signal[] }
+  | { readonly kind: 'ready' }
   /** The store cannot be opened, and trying again would not help. */
   | { readonly kind: 'failed'; readonly fault: FaultClone }
   | { readonly kind: 'settle'; readonly signal: Signal; readonly seq: number }
