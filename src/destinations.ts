@@ -10,7 +10,7 @@ import { type OtlpStoreOptions, openOtlpStore } from './stores/otlp/index.ts';
 import { type DeadLetters, type OwnedLog, openLogReader } from './wal/index.ts';
 
 /** A destination that runs. */
-export interface Running {
+interface Running {
   readonly name: string;
   /** Empty for a store that is only asked. */
   readonly takes: ReadonlySet<Signal>;
@@ -18,7 +18,7 @@ export interface Running {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export interface Destinations {
+interface Destinations {
   /** In the order in which they are listed below. */
   readonly running: readonly Running[];
   /** By signal, of the store that the configuration names. */
@@ -28,7 +28,7 @@ export interface Destinations {
   reload(config: Config): readonly string[];
 }
 
-export interface DestinationParts {
+interface DestinationParts {
   readonly version: string;
   readonly clock: Clock;
   readonly logs: Readonly<Record<Signal, OwnedLog>>;
@@ -49,33 +49,19 @@ interface Listed {
 /** The external stores that are configured: a new one is an entry here and a line in `child/thread.ts`. */
 function listed(config: Config, version: string): readonly Listed[] {
   const { jaeger } = config;
-  if (config.prometheus !== undefined || config.elasticsearch !== undefined || jaeger?.queryEndpoint !== undefined) {
-    throw new Fault(
-      'malformed',
-      'prometheus.*, elasticsearch.* and jaeger.queryEndpoint are not available yet in this version',
-    );
+  if (config.prometheus !== undefined || config.elasticsearch !== undefined) {
+    throw new Fault('malformed', 'prometheus.* and elasticsearch.* are not available yet in this version');
   }
-  return [
-    ...(jaeger === undefined
-      ? []
-      : [
-          {
-            name: 'jaeger' as const,
-            writes: ['traces' as const],
-            answers: [],
-            store: {
-              kind: 'otlp' as const,
-              options: {
-                name: 'jaeger',
-                endpoint: jaeger.otlpEndpoint ?? '',
-                takes: ['traces' as const],
-                access: jaeger.access,
-                version,
-              },
-            },
-          },
-        ]),
-  ];
+  const stores: Listed[] = [];
+  if (jaeger !== undefined) {
+    stores.push({
+      name: 'jaeger',
+      writes: jaeger.otlpEndpoint === undefined ? [] : ['traces'],
+      answers: jaeger.queryEndpoint === undefined ? [] : ['traces'],
+      store: { kind: 'jaeger', options: { ...jaeger, version } },
+    });
+  }
+  return stores;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
 import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
-import type { OtlpStoreOptions } from '../stores/otlp/index.ts';
+import type { JaegerOptions } from '../stores/jaeger/index.ts';
 import type { Damage } from '../wal/index.ts';
 import type { FaultClone, RpcMessage } from './rpc.ts';
 
@@ -25,7 +25,7 @@ export type HostedStore =
         'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
       >;
     }
-  | { readonly kind: 'otlp'; readonly options: Sendable<OtlpStoreOptions> };
+  | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> };
 
 /** A clock cannot be sent: the other side has its own. */
 type Sendable<Options> = Omit<Options, 'clock'>;

@@ -34,14 +34,14 @@ async function world(heapMiB?: number) {
   };
   const failed: string[] = [];
   const options = async () => ({
-    name: 'far',
-    endpoint: `http://127.0.0.1:${await freePort()}`,
-    takes: ['traces' as const],
+    otlpEndpoint: `http://127.0.0.1:${await freePort()}`,
+    access: { headers: {}, tls: undefined },
+    version: '1',
   });
   const thread = await startStoreThread({
-    name: 'far',
+    name: 'jaeger',
     logs: [{ log, dir }],
-    store: { kind: 'otlp', options: await options() },
+    store: { kind: 'jaeger', options: await options() },
     answers: new Set(['traces']),
     deadLetters: { add: async () => true },
     observer: { sent() {}, refused() {}, skipped() {}, failed: (_, __, reason) => failed.push(reason) },
@@ -62,7 +62,7 @@ it('tells how it fares, goes on with other options, and stops', async () => {
   await until(() => state()?.lastError?.includes('ECONNREFUSED') === true && at.failed.length > 0);
   expect(state()).toMatchObject({ state: 'retrying', pendingFrames: 1, settledSeq: 0 });
   const endpointBefore = state()?.lastError;
-  at.thread.replace({ kind: 'otlp', options: await at.options() });
+  at.thread.replace({ kind: 'jaeger', options: await at.options() });
   await until(() => state()?.lastError?.includes('ECONNREFUSED') === true && state()?.lastError !== endpointBefore);
   // Replacing is no death.
   expect(at.told).toEqual([]);
@@ -76,13 +76,13 @@ it('tells how it fares, goes on with other options, and stops', async () => {
 it('A30 a thread that runs out of memory is started again, and ends nothing else', async () => {
   await using at = await world(6);
   await until(() => at.told.length >= 2);
-  expect(at.told[0]).toBe('the thread of the far store ended; it is started again, and nothing is lost');
+  expect(at.told[0]).toBe('the thread of the jaeger store ended; it is started again, and nothing is lost');
   expect(at.thread.stats().traces).toMatchObject({ state: 'retrying', settledSeq: 0 });
 });
 
 it('says why its store cannot be opened', async () => {
   await using at = await world();
   const { thread } = at;
-  thread.replace({ kind: 'otlp', options: { ...(await at.options()), endpoint: 'ftp://nowhere' } });
+  thread.replace({ kind: 'jaeger', options: { ...(await at.options()), otlpEndpoint: 'ftp://nowhere' } });
   await until(() => thread.stats().traces?.lastError?.includes('must begin with http') === true);
 });

@@ -19,10 +19,8 @@ parentPort?.on('message', (message: ToChild) => void host.receive(message));
 /** One line a store; what it needs is loaded only where it is configured. */
 async function openStore(hosted: HostedStore): Promise<Store> {
   switch (hosted.kind) {
-    case 'otlp': {
-      const destination = (await import('../stores/otlp/index.ts')).openOtlpStore(hosted.options);
-      return { destination, readers: {}, [Symbol.asyncDispose]: () => destination[Symbol.asyncDispose]() };
-    }
+    case 'jaeger':
+      return (await import('../stores/jaeger/index.ts')).openJaegerStore(hosted.options);
     case 'embedded':
       throw new Error('the embedded store has a process of its own');
   }

@@ -48,7 +48,7 @@ export interface Config {
   readonly warnings: readonly string[];
 }
 
-export type StoreName = 'embedded' | 'jaeger' | 'prometheus' | 'elasticsearch';
+type StoreName = 'embedded' | 'jaeger' | 'prometheus' | 'elasticsearch';
 
 /** Where settings come from, in rising order: the file, the environment, the flags. */
 export interface ConfigSources {
