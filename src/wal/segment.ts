@@ -153,6 +153,8 @@ export interface ReadLimits {
   readonly search: boolean;
   /** Bodies of later frames are not checked again; default: all are checked. */
   readonly trustedAfterSeq?: number;
+  /** Where a chunk is read to; the frames are views into it and may live long. Default: a new one. */
+  readonly allocate?: (bytes: number) => Buffer;
 }
 
 export interface ReadFrames {
@@ -188,8 +190,7 @@ export async function readFrames(
   let lostFrom: number | undefined;
   let wanted = limits.chunkBytes;
   for (;;) {
-    // Not pooled: frames are views into it and may live long.
-    const chunk = Buffer.allocUnsafeSlow(wanted);
+    const chunk = limits.allocate?.(wanted) ?? Buffer.allocUnsafeSlow(wanted);
     const got = await readAround(file, chunk, at);
     const view = got === wanted ? chunk : chunk.subarray(0, got);
     const atEnd = got < wanted;
