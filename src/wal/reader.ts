@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Fault, type Frame } from '../base/index.ts';
 import type { Damage, LogRead, LogReader } from './contract.ts';
 import { type File, type FileSystem, hasCode, systemFiles } from './files.ts';
-import { readBytesMax, readBuffersMax } from './limits.ts';
+import { readBuffersMax, readBytesMax } from './limits.ts';
 import { stateName } from './recover.ts';
 import {
   openIfThere,
