@@ -41,8 +41,8 @@ export async function openLogReader(options: LogReaderOptions): Promise<LogReade
   const state = await PlaceFile.read(files, dir, join(dir, stateName));
   let logId = state.saved?.logId;
   const names = logId === undefined ? await listSegments(files, dir) : [];
-  for (const { name } of names) {
-    const opened = await openSegment(files, dir, name);
+  for (const segment of names) {
+    const opened = await openSegment(files, dir, segment);
     await opened?.file.close();
     logId ??= opened?.header.logId;
   }
@@ -201,7 +201,7 @@ class SegmentReader implements LogReader {
       const end = first ? (read.damage.at(-1)?.end ?? position) : read.position;
       return { more: true, position: end, lastSeq: first ? first.seq - 1 : read.lastSeq, damage: read.damage };
     }
-    const tail = await tailBytes(opened.file, position);
+    const tail = await tailBytes(opened.file, opened.header, position);
     // Numbers that were never given out leave nothing behind; frames that were there do.
     const damage = { path: opened.path, start: position, end: position + tail, frames: lastSeq - after };
     return { more: false, position, lastSeq, damage: tail > 0 ? [damage] : [] };
@@ -275,11 +275,12 @@ class SegmentReader implements LogReader {
     return this.#after(segment);
   }
 
-  async #opened({ name, number }: SegmentName): Promise<OpenedSegment | undefined> {
+  async #opened(segment: SegmentName): Promise<OpenedSegment | undefined> {
+    const { number } = segment;
     if (this.#current?.number === number) return this.#current;
     await this.#current?.file.close();
     this.#current = undefined;
-    const opened = await openSegment(this.#files, this.#dir, name);
+    const opened = await openSegment(this.#files, this.#dir, segment);
     if (opened && opened.header.logId !== this.logId) {
       await opened.file.close();
       return undefined;
@@ -310,12 +311,13 @@ async function listSegments(files: FileSystem, dir: string): Promise<readonly Se
   }
 }
 
-async function openSegment(files: FileSystem, dir: string, name: string) {
+/** undefined where it is gone, has no header that can be read, or has become another segment after its name was looked up. */
+async function openSegment(files: FileSystem, dir: string, { name, number, firstSeq }: SegmentName) {
   const path = join(dir, name);
   const file = await openIfThere(files, path);
   if (!file) return undefined;
   const header = await readHeader(file, path);
-  if (header) return { path, header, file };
+  if (header?.number === number && header.firstSeq === firstSeq) return { path, header, file };
   await file.close();
   return undefined;
 }
