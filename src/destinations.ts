@@ -48,9 +48,9 @@ interface Listed {
 
 /** The external stores that are configured: a new one is an entry here and a line in `child/thread.ts`. */
 function listed(config: Config, version: string): readonly Listed[] {
-  const { jaeger } = config;
-  if (config.prometheus !== undefined || config.elasticsearch !== undefined) {
-    throw new Fault('malformed', 'prometheus.* and elasticsearch.* are not available yet in this version');
+  const { jaeger, elasticsearch } = config;
+  if (config.prometheus !== undefined) {
+    throw new Fault('malformed', 'prometheus.* is not available yet in this version');
   }
   const stores: Listed[] = [];
   if (jaeger !== undefined) {
@@ -59,6 +59,17 @@ function listed(config: Config, version: string): readonly Listed[] {
       writes: jaeger.otlpEndpoint === undefined ? [] : ['traces'],
       answers: jaeger.queryEndpoint === undefined ? [] : ['traces'],
       store: { kind: 'jaeger', options: { ...jaeger, version } },
+    });
+  }
+  if (elasticsearch !== undefined) {
+    stores.push({
+      name: 'elasticsearch',
+      writes: ['logs'],
+      answers: ['logs'],
+      store: {
+        kind: 'elasticsearch',
+        options: { ...elasticsearch, version, retentionMs: config.retentionMs.logs },
+      },
     });
   }
   return stores;

@@ -44,7 +44,7 @@ export interface HostPlace {
   readonly end: () => void;
 }
 
-interface HostTools {
+export interface HostTools {
   readonly log: (level: LogLevel, fields: object, message: string) => void;
   readonly deliveryStats: () => DeliveryStats | undefined;
 }

@@ -1,6 +1,7 @@
 import type { Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
 import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts';
+import type { ElasticsearchStoreOptions } from '../stores/elasticsearch/index.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
 import type { JaegerOptions } from '../stores/jaeger/index.ts';
 import type { Damage } from '../wal/index.ts';
@@ -25,10 +26,11 @@ export type HostedStore =
         'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
       >;
     }
-  | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> };
+  | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> }
+  | { readonly kind: 'elasticsearch'; readonly options: Sendable<ElasticsearchStoreOptions> };
 
-/** A clock cannot be sent: the other side has its own. */
-type Sendable<Options> = Omit<Options, 'clock'>;
+/** Functions cannot be sent: the other side has its own. */
+type Sendable<Options> = Omit<Options, 'clock' | 'onUpkeep'>;
 
 export type ToChild =
   | { readonly kind: 'open'; readonly logs: readonly HostedLog[]; readonly store: HostedStore }

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { Store } from '../stores/contract.ts';
-import { StoreHost } from './hosting.ts';
+import { type HostTools, StoreHost } from './hosting.ts';
 import type { HostedStore, ToChild } from './protocol.ts';
 
 // Entry point of the threads that hold the other stores: decoding and encoding for them happens here. An exception that
@@ -17,10 +17,20 @@ const host = new StoreHost({
 parentPort?.on('message', (message: ToChild) => void host.receive(message));
 
 /** One line a store; what it needs is loaded only where it is configured. */
-async function openStore(hosted: HostedStore): Promise<Store> {
+async function openStore(hosted: HostedStore, { log }: HostTools): Promise<Store> {
   switch (hosted.kind) {
     case 'jaeger':
       return (await import('../stores/jaeger/index.ts')).openJaegerStore(hosted.options);
+    case 'elasticsearch': {
+      const { openElasticsearchStore } = await import('../stores/elasticsearch/index.ts');
+      return openElasticsearchStore({
+        ...hosted.options,
+        onUpkeep({ deleted, failed }) {
+          if (deleted.length > 0) log('info', { indices: deleted }, 'indices whose records are too old were deleted');
+          if (failed !== undefined) log('warn', { reason: failed }, 'old indices are kept: they could not be deleted');
+        },
+      });
+    }
     case 'embedded':
       throw new Error('the embedded store has a process of its own');
   }

@@ -122,7 +122,9 @@ export const configSchema = z.strictObject({
   retention: group({
     traces: durationMs.prefault('7d').describe('How long the embedded store keeps spans.'),
     metrics: durationMs.prefault('15d').describe('How long the embedded store keeps data points.'),
-    logs: durationMs.prefault('7d').describe('How long the embedded store keeps log records.'),
+    logs: durationMs
+      .prefault('7d')
+      .describe('How long the embedded store keeps log records, and Elasticsearch its daily indices.'),
   }),
   deadLetters: group({
     maxBytes: sizeBytes
