@@ -15,6 +15,7 @@ const rooms: Record<string, readonly string[] | 'all'> = {
   ingest: ['receive', 'otlp', 'enrich', 'wal', 'base'],
   deliver: ['wal', 'stores', 'base'],
   promql: ['base'],
+  spanmetrics: ['stores', 'otlp', 'base'],
   query: ['stores', 'promql', 'otlp', 'base'],
   api: ['query', 'stores', 'otlp', 'auth', 'base'],
   self: ['config', 'base'],
