@@ -5,6 +5,7 @@ import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThrea
 import type { Config } from './config/index.ts';
 import { type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
 import type { PipelineCounters } from './self/index.ts';
+import { withSpanMetrics } from './spanmetrics/index.ts';
 import type { Eraser, Readers } from './stores/contract.ts';
 import { type OtlpStoreOptions, openOtlpStore } from './stores/otlp/index.ts';
 import { type DeadLetters, type OwnedLog, openLogReader } from './wal/index.ts';
@@ -36,6 +37,8 @@ interface DestinationParts {
   readonly deadLetters: DeadLetters;
   readonly counters: PipelineCounters;
   readonly logger: Parameters<typeof startStoreThread>[0]['logger'];
+  /** Takes an ExportMetricsServiceRequest into the log of metrics. */
+  readonly emitMetrics: (request: Uint8Array) => Promise<unknown>;
 }
 
 /** A store in a thread of its own: what it is opened with, and for which signals. */
@@ -130,6 +133,16 @@ export async function startDestinations(config: Config, parts: DestinationParts)
         },
       });
     }
+    if (config.spanMetrics) {
+      const child = await startStoreThread({
+        ...shared('spanmetrics', ['traces']),
+        name: 'spanmetrics',
+        store: { kind: 'spanmetrics', options: { folder: join(config.dataDir, 'spanmetrics') } },
+        answers: new Set(),
+        emit: parts.emitMetrics,
+      });
+      add(child, ['traces']);
+    }
     if (config.forward !== undefined) {
       const forwarding = await startForwarding(forwardOptions(config.forward, version), parts);
       running.push(forwarding);
@@ -147,7 +160,7 @@ export async function startDestinations(config: Config, parts: DestinationParts)
     return {
       running,
       readers: {
-        ...readersOf('traces'),
+        ...tracesReader(),
         ...readersOf('metrics'),
         ...readersOf('logs'),
       },
@@ -157,6 +170,15 @@ export async function startDestinations(config: Config, parts: DestinationParts)
   } catch (thrown) {
     await Promise.all(running.map(({ stop }) => stop(1_000)));
     throw thrown;
+  }
+
+  /** Jaeger counts nothing: what its spans were counted to is in the store of metrics. */
+  function tracesReader(): Readers {
+    const { traces } = readersOf('traces');
+    const { metrics } = readersOf('metrics');
+    if (traces === undefined || metrics === undefined || config.read.traces !== 'jaeger')
+      return { ...(traces && { traces }) };
+    return { traces: withSpanMetrics(traces, metrics) };
   }
 
   function readersOf(signal: Signal): Readers {

@@ -83,6 +83,10 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const metrics = createMetrics();
   parts.defer(() => metrics.close());
 
+  // The doors and what comes from within are taken in the same way, once there is a way.
+  let takeIn: Accept = async () => {
+    throw new Fault('unavailable', 'the process is starting', { retryAfterMs: 1_000 });
+  };
   const {
     running,
     readers,
@@ -96,6 +100,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     deadLetters,
     counters,
     logger,
+    emitMetrics: async (request) => takeIn('metrics', request, { address: '', protocol: 'internal' }),
   });
   const destinations = running.filter(({ takes }) => takes.size > 0);
   parts.defer(async () => {
@@ -128,6 +133,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     }
     return ingest.accept(signal, body, sender);
   };
+  takeIn = accept;
 
   const admission = new Admission();
   const pool = new UnpackPool({ logger });

@@ -11,6 +11,7 @@ import { type NewDeadLetter, openLogReader } from '../wal/index.ts';
 import { aliveEveryMs, reportEveryMs } from './limits.ts';
 import {
   deadLetterMethod,
+  emitMethod,
   type HostedLog,
   type HostedStore,
   type LogLevel,
@@ -47,6 +48,8 @@ export interface HostPlace {
 export interface HostTools {
   readonly log: (level: LogLevel, fields: object, message: string) => void;
   readonly deliveryStats: () => DeliveryStats | undefined;
+  /** Takes an ExportMetricsServiceRequest; resolves when it is durable. @throws Fault as the log does. */
+  readonly emit: (request: Uint8Array) => Promise<unknown>;
 }
 
 /** How far a log is durable, as the parent tells it. */
@@ -144,6 +147,7 @@ export class StoreHost {
     const store = await this.#place.open(hosted, {
       log: (level, fields, message) => this.#log(level, fields, message),
       deliveryStats: () => this.#delivery?.stats(),
+      emit: (request) => this.#parent.call(emitMethod, [Uint8Array.from(request)]),
     });
     this.#store = store;
     const { readers } = store;

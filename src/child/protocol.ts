@@ -1,5 +1,6 @@
 import type { Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
+import type { SpanMetricsOptions } from '../spanmetrics/index.ts';
 import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts';
 import type { ElasticsearchStoreOptions } from '../stores/elasticsearch/index.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
@@ -27,7 +28,9 @@ export type HostedStore =
       >;
     }
   | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> }
-  | { readonly kind: 'elasticsearch'; readonly options: Sendable<ElasticsearchStoreOptions> };
+  | { readonly kind: 'elasticsearch'; readonly options: Sendable<ElasticsearchStoreOptions> }
+  /** No store: the log of traces is counted, and the counts come back as metrics. */
+  | { readonly kind: 'spanmetrics'; readonly options: Pick<SpanMetricsOptions, 'folder' | 'flushMs'> };
 
 /** Functions cannot be sent: the other side has its own. */
 type Sendable<Options> = Omit<Options, 'clock' | 'onUpkeep'>;
@@ -70,6 +73,8 @@ export interface ReasonCount {
 }
 
 export const deadLetterMethod = 'deadLetters.add';
+/** Takes an ExportMetricsServiceRequest into the log of metrics. */
+export const emitMethod = 'metrics.emit';
 /** Writes what is in the store's memory into files. */
 export const rollMethod = 'store.rollAll';
 /** An `Eraser`'s method with one more argument: how far each log must be in the store before (`Through`). */

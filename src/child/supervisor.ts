@@ -15,6 +15,7 @@ import {
 } from './limits.ts';
 import {
   deadLetterMethod,
+  emitMethod,
   type HostedStore,
   readerMethods,
   type StoreStats,
@@ -43,6 +44,8 @@ export interface HostingOptions {
   readonly observer: DeliveryObserver;
   readonly logger: HostLogger;
   readonly clock?: Clock;
+  /** Takes metrics that are made there. */
+  readonly emit?: (request: Uint8Array) => Promise<unknown>;
 }
 
 export interface SupervisorOptions extends HostingOptions {
@@ -98,8 +101,11 @@ export class Supervisor implements AsyncDisposable {
     const add = async (letter: NewDeadLetter) => options.deadLetters.add(letter);
     this.#server = new RpcServer(
       (message) => this.#send(message),
-      new Map<string, Method>([[deadLetterMethod, add as Method]]),
-      (thrown) => options.logger.error({ err: thrown }, 'a dead letter could not be written'),
+      new Map<string, Method>([
+        [deadLetterMethod, add as Method],
+        ...(options.emit === undefined ? [] : [[emitMethod, options.emit as Method] as const]),
+      ]),
+      (thrown, method) => options.logger.error({ err: thrown, method }, 'what a store asked for failed'),
     );
     const call = this.#calls.call.bind(this.#calls);
     const kept = (signal: Signal) => options.answers.has(signal);

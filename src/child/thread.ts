@@ -17,7 +17,7 @@ const host = new StoreHost({
 parentPort?.on('message', (message: ToChild) => void host.receive(message));
 
 /** One line a store; what it needs is loaded only where it is configured. */
-async function openStore(hosted: HostedStore, { log }: HostTools): Promise<Store> {
+async function openStore(hosted: HostedStore, { emit, log }: HostTools): Promise<Store> {
   switch (hosted.kind) {
     case 'jaeger':
       return (await import('../stores/jaeger/index.ts')).openJaegerStore(hosted.options);
@@ -30,6 +30,12 @@ async function openStore(hosted: HostedStore, { log }: HostTools): Promise<Store
           if (failed !== undefined) log('warn', { reason: failed }, 'old indices are kept: they could not be deleted');
         },
       });
+    }
+    case 'spanmetrics': {
+      const { openSpanMetrics } = await import('../spanmetrics/index.ts');
+      const warn = (message: string, thrown: unknown) => log('warn', { err: thrown }, message);
+      const destination = await openSpanMetrics({ ...hosted.options, emit, warn });
+      return { destination, readers: {}, [Symbol.asyncDispose]: () => destination[Symbol.asyncDispose]() };
     }
     case 'embedded':
       throw new Error('the embedded store has a process of its own');

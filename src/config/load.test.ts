@@ -117,6 +117,11 @@ describe('what is set', () => {
     const asked = load({ ...jaeger, WATCHINGCAT_JAEGER_QUERY_ENDPOINT: 'http://j:16686/base/' });
     expect(asked.jaeger).toMatchObject({ otlpEndpoint: 'http://j:4317', queryEndpoint: 'http://j:16686/base' });
     expect(asked.read.traces).toBe('jaeger');
+    expect(asked.spanMetrics).toBe(true);
+    expect(load({ ...jaeger, WATCHINGCAT_SPAN_METRICS: 'off' }).spanMetrics).toBe(false);
+    expect(load({ ...jaeger, WATCHINGCAT_EMBEDDED: 'logs' }).spanMetrics).toBe(false); // nothing takes metrics
+    expect(load({}).spanMetrics).toBe(false);
+    expect(load({ WATCHINGCAT_SPAN_METRICS: 'on' }).spanMetrics).toBe(true);
     const both = load({
       WATCHINGCAT_ELASTICSEARCH_URL: 'https://e:9200',
       WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://p:9090/api/v1/write',
@@ -230,6 +235,11 @@ describe('what stops the start', () => {
       'NONE',
       'PROMETHEUS_API_KEY=hunter2',
       'prometheus.apiKey (WATCHINGCAT_PROMETHEUS_API_KEY): expected prometheus.remoteWriteUrl or prometheus.queryUrl beside it',
+    ],
+    [
+      'NONE',
+      'SPAN_METRICS=on EMBEDDED=traces',
+      'spanMetrics (WATCHINGCAT_SPAN_METRICS): nothing here takes metrics; expected metrics in embedded, or prometheus.remoteWriteUrl',
     ],
     ['NONE', 'READ_TRACES=jaeger', 'read.traces (WATCHINGCAT_READ_TRACES): expected jaeger.queryEndpoint beside it'],
     [

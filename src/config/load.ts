@@ -40,6 +40,8 @@ export interface Config {
     | { readonly remoteWriteUrl?: string; readonly queryUrl?: string; readonly access: AccessConfig }
     | undefined;
   readonly elasticsearch: { readonly url: string; readonly access: AccessConfig } | undefined;
+  /** Whether spans are counted into metrics. */
+  readonly spanMetrics: boolean;
   readonly clusterName: string | undefined;
   readonly cloudRegion: string | undefined;
   readonly environment: string | undefined;
@@ -183,6 +185,12 @@ function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Or
         'or a destination such as forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
     );
   }
+  const takesMetrics = embedded.has('metrics') || external.metrics.written || forward !== undefined;
+  if (from.spanMetrics === 'on' && !takesMetrics) {
+    problems.push(
+      `spanMetrics (${origin('spanMetrics')}): nothing here takes metrics; expected metrics in embedded, or ${external.metrics.setToWrite}`,
+    );
+  }
   for (const signal of signals) {
     const { name, setToRead } = external[signal];
     const wanted = from.read[signal];
@@ -226,6 +234,7 @@ function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Or
     prometheus,
     elasticsearch,
     forward,
+    spanMetrics: from.spanMetrics === undefined ? external.traces.written && takesMetrics : from.spanMetrics === 'on',
     clusterName: from.cluster.name,
     cloudRegion: from.cloud.region,
     environment: from.environment,

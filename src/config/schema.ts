@@ -180,6 +180,13 @@ export const configSchema = z.strictObject({
     headersFile: headersFile('elasticsearch.headers'),
     ...access('Elasticsearch', 'Authorization: ApiKey …'),
   }),
+  spanMetrics: read(text, 'on or off', (raw) => (['on', 'off'] as const).find((each) => each === raw))
+    .optional()
+    .meta({
+      description:
+        'Counts spans into metrics (`traces_spanmetrics_calls_total`, `traces_spanmetrics_duration_seconds`): what services and operations are told from where traces are in Jaeger, which counts nothing.',
+      defaultText: 'on where traces are written to Jaeger and metrics are taken',
+    }),
   read: group({
     traces: store('jaeger').optional().meta({
       description: 'Store that answers for traces: `embedded` or `jaeger`.',
