@@ -1,2 +1,2 @@
 export { withSpanMetrics } from './read.ts';
-export { openSpanMetrics, type SpanMetrics, type SpanMetricsOptions } from './write.ts';
+export { openSpanMetrics, type SpanMetricsOptions } from './write.ts';

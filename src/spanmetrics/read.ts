@@ -117,7 +117,7 @@ function sum(growths: readonly Growth[]): number {
  * Quantiles of durations from the growth of cumulated buckets: within a bucket as if evenly spread, as PromQL's
  * `histogram_quantile` has it; in the last one its lower bound. undefined without buckets.
  */
-export function quantiles(buckets: readonly Growth[]): Quantiles | undefined {
+function quantiles(buckets: readonly Growth[]): Quantiles | undefined {
   const byBound = new Map<number, number>();
   for (const { labels: of, grown } of buckets) {
     const bound = of['le'] === '+Inf' ? Number.POSITIVE_INFINITY : Number(of['le']);

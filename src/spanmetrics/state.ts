@@ -19,14 +19,14 @@ export interface CountState {
 
 const magic = 'watchingcat-spanmetrics 1';
 
-export function encodeState(state: CountState): Buffer {
+function encodeState(state: CountState): Buffer {
   // undefined has no place in JSON: an overflow's name is null there.
   const json = JSON.stringify(state, (key, value: unknown) => (key === 'name' && value === undefined ? null : value));
   return Buffer.from(`${magic} ${crcOf(json)}\n${json}`);
 }
 
 /** undefined for what is damaged, or was not written by this version. */
-export function decodeState(bytes: Uint8Array): CountState | undefined {
+function decodeState(bytes: Uint8Array): CountState | undefined {
   const text = Buffer.from(bytes).toString('utf8');
   const line = text.indexOf('\n');
   const json = text.slice(line + 1);
