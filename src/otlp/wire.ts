@@ -314,6 +314,11 @@ export class Writer {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  /** Part of what was written, as a view that holds until more is written. */
+  view(start: number, end: number): Uint8Array {
+    return this.#buffer.subarray(start, end);
+  }
+
   /** Takes back everything after `length`. */
   truncate(length: number): void {
     this.#length = length;
@@ -401,6 +406,15 @@ export class Writer {
   bareFixed64(value: bigint): void {
     this.#reserve(8);
     this.#view.setBigUint64(this.#length, BigInt.asUintN(64, value), true);
+    this.#length += 8;
+  }
+
+  /** A double by its bits, so that each NaN stays what it is. */
+  doubleBits(field: number, low: number, high: number): void {
+    this.tag(field, wireFixed64);
+    this.#reserve(8);
+    this.#view.setUint32(this.#length, low, true);
+    this.#view.setUint32(this.#length + 4, high, true);
     this.#length += 8;
   }
 
