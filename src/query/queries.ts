@@ -11,6 +11,7 @@ import type {
   MetricSummary,
   OperationSummary,
   Page,
+  PromqlAnswer,
   Readers,
   TimeRange,
   TraceReader,
@@ -67,11 +68,11 @@ export interface Queries {
   metricsInstant(
     search: { query: string; timeMs: number; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] }>;
+  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] } | PromqlAnswer>;
   metricsRange(
     search: { query: string; steps: Steps; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<readonly Series[]>;
+  ): Promise<readonly Series[] | PromqlAnswer>;
 }
 
 export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {
@@ -162,6 +163,9 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     metricsInstant: ({ query, timeMs, budgetMs }, cancel) => {
       const reader = metricReader(readers);
+      if (reader.promqlInstant !== undefined) {
+        return gate.run(cancel, (stop) => reader.promqlInstant!({ query, timeMs }, stop), budgetMs);
+      }
       const expression = parsePromql(query);
       return gate.run(
         cancel,
@@ -172,6 +176,9 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     metricsRange: ({ query, steps, budgetMs }, cancel) => {
       const reader = metricReader(readers);
+      if (reader.promqlRange !== undefined) {
+        return gate.run(cancel, (stop) => reader.promqlRange!({ query, ...steps }, stop), budgetMs);
+      }
       const expression = parsePromql(query);
       return gate.run(
         cancel,

@@ -256,9 +256,24 @@ export interface SeriesSelect {
   readonly samplesMax: number;
 }
 
+/** A whole answer of Prometheus' HTTP API, `{"status":"success","data":…}`, as UTF-8 JSON. */
+export interface PromqlAnswer {
+  readonly json: Uint8Array;
+}
+
 export interface MetricReader extends ServiceReader {
   metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
   select(select: SeriesSelect, cancel: AbortSignal): Promise<readonly Series[]>;
+  /**
+   * PromQL, all of it, by a store that has an engine of its own; absent: ours evaluates over `select`.
+   * @throws Fault `malformed` with parameter `query`, `unprocessable`, `tooSlow`, `unavailable`: what the store said.
+   */
+  promqlInstant?(search: { query: string; timeMs: number }, cancel: AbortSignal): Promise<PromqlAnswer>;
+  /** Both ends inclusive. Present where `promqlInstant` is. */
+  promqlRange?(
+    search: { query: string; startMs: number; endMs: number; stepMs: number },
+    cancel: AbortSignal,
+  ): Promise<PromqlAnswer>;
 }
 
 /** What a store can answer; a signal that it does not keep is absent. */
