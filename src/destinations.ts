@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, Fault, type Signal, signals } from './base/index.ts';
+import { type Clock, type Signal, signals } from './base/index.ts';
 import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
 import type { Config } from './config/index.ts';
 import { type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
@@ -51,10 +51,7 @@ interface Listed {
 
 /** The external stores that are configured: a new one is an entry here and a line in `child/thread.ts`. */
 function listed(config: Config, version: string): readonly Listed[] {
-  const { jaeger, elasticsearch } = config;
-  if (config.prometheus !== undefined) {
-    throw new Fault('malformed', 'prometheus.* is not available yet in this version');
-  }
+  const { jaeger, prometheus, elasticsearch } = config;
   const stores: Listed[] = [];
   if (jaeger !== undefined) {
     stores.push({
@@ -62,6 +59,18 @@ function listed(config: Config, version: string): readonly Listed[] {
       writes: jaeger.otlpEndpoint === undefined ? [] : ['traces'],
       answers: jaeger.queryEndpoint === undefined ? [] : ['traces'],
       store: { kind: 'jaeger', options: { ...jaeger, version } },
+    });
+  }
+  if (prometheus !== undefined) {
+    const { remoteWriteProtocol, ...options } = prometheus;
+    stores.push({
+      name: 'prometheus',
+      writes: prometheus.remoteWriteUrl === undefined ? [] : ['metrics'],
+      answers: prometheus.queryUrl === undefined ? [] : ['metrics'],
+      store: {
+        kind: 'prometheus',
+        options: { ...options, protocol: remoteWriteProtocol, version, folder: join(config.dataDir, 'prometheus') },
+      },
     });
   }
   if (elasticsearch !== undefined) {

@@ -15,6 +15,7 @@ import {
   type HostedLog,
   type HostedStore,
   type LogLevel,
+  metricMethods,
   readerMethods,
   type StoreStats,
   type ToChild,
@@ -155,7 +156,7 @@ export class StoreHost {
       (message) => this.#place.send(message),
       new Map([
         ...methodsOf('traces', readers.traces ?? {}, readerMethods.traces),
-        ...methodsOf('metrics', readers.metrics ?? {}, readerMethods.metrics),
+        ...methodsOf('metrics', readers.metrics ?? {}, metricMethods(hosted.kind)),
         ...methodsOf('logs', readers.logs ?? {}, readerMethods.logs),
         ...(store.methods ?? []),
       ]),

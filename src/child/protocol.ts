@@ -5,6 +5,7 @@ import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts
 import type { ElasticsearchStoreOptions } from '../stores/elasticsearch/index.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
 import type { JaegerOptions } from '../stores/jaeger/index.ts';
+import type { PrometheusOptions } from '../stores/prometheus/index.ts';
 import type { Damage } from '../wal/index.ts';
 import type { FaultClone, RpcMessage } from './rpc.ts';
 
@@ -28,6 +29,7 @@ export type HostedStore =
       >;
     }
   | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> }
+  | { readonly kind: 'prometheus'; readonly options: Sendable<PrometheusOptions> }
   | { readonly kind: 'elasticsearch'; readonly options: Sendable<ElasticsearchStoreOptions> }
   /** No store: the log of traces is counted, and the counts come back as metrics. */
   | { readonly kind: 'spanmetrics'; readonly options: Pick<SpanMetricsOptions, 'folder' | 'flushMs'> };
@@ -83,7 +85,15 @@ export const eraseMethod = 'store.eraseByResource';
 /** Sequence numbers in the logs. */
 export type Through = Readonly<Partial<Record<Signal, number>>>;
 
-/** The methods of the readers, by signal. */
+/** Those of a store that answers PromQL itself, beside the others. */
+const promqlMethods = ['promqlInstant', 'promqlRange'] as const satisfies readonly (keyof MetricReader)[];
+
+/** The methods of a store's reader of metrics. */
+export function metricMethods(kind: HostedStore['kind']): readonly (keyof MetricReader)[] {
+  return kind === 'prometheus' ? [...readerMethods.metrics, ...promqlMethods] : readerMethods.metrics;
+}
+
+/** The methods of the readers that every store has, by signal. */
 export const readerMethods = {
   traces: ['services', 'operations', 'search', 'trace'],
   metrics: ['services', 'metrics', 'select'],

@@ -17,6 +17,7 @@ import {
   deadLetterMethod,
   emitMethod,
   type HostedStore,
+  metricMethods,
   readerMethods,
   type StoreStats,
   type ToChild,
@@ -111,7 +112,9 @@ export class Supervisor implements AsyncDisposable {
     const kept = (signal: Signal) => options.answers.has(signal);
     this.readers = {
       ...(kept('traces') && { traces: remoteObject<TraceReader>('traces', readerMethods.traces, call) }),
-      ...(kept('metrics') && { metrics: remoteObject<MetricReader>('metrics', readerMethods.metrics, call) }),
+      ...(kept('metrics') && {
+        metrics: remoteObject<MetricReader>('metrics', metricMethods(options.store.kind), call),
+      }),
       ...(kept('logs') && { logs: remoteObject<LogReader>('logs', readerMethods.logs, call) }),
     };
     for (const { log } of options.logs) log.onDurable(() => this.#tellSoon());

@@ -21,6 +21,8 @@ async function openStore(hosted: HostedStore, { emit, log }: HostTools): Promise
   switch (hosted.kind) {
     case 'jaeger':
       return (await import('../stores/jaeger/index.ts')).openJaegerStore(hosted.options);
+    case 'prometheus':
+      return (await import('../stores/prometheus/index.ts')).openPrometheusStore(hosted.options);
     case 'elasticsearch': {
       const { openElasticsearchStore } = await import('../stores/elasticsearch/index.ts');
       return openElasticsearchStore({

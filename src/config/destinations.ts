@@ -58,11 +58,12 @@ export function resolveDestinations(
     headersFile: jaeger.headersFile,
     apiKeyHeader: plainKey,
   });
+  const ofPrometheus = separated(prometheus);
   const prometheusAccess = access({
     group: 'prometheus',
     urlPaths: ['prometheus.remoteWriteUrl', 'prometheus.queryUrl'],
     urls: [prometheus.remoteWriteUrl, prometheus.queryUrl],
-    settings: prometheus,
+    settings: ofPrometheus.settings,
     headersKey: 'headers',
     headers: prometheus.headers,
     headersFile: prometheus.headersFile,
@@ -95,14 +96,21 @@ export function resolveDestinations(
       ...(jaeger.queryEndpoint === undefined ? {} : { queryEndpoint: jaeger.queryEndpoint }),
       access: jaegerAccess,
     },
-    prometheus: prometheusAccess && {
-      ...(prometheus.remoteWriteUrl === undefined ? {} : { remoteWriteUrl: prometheus.remoteWriteUrl }),
-      ...(prometheus.queryUrl === undefined ? {} : { queryUrl: prometheus.queryUrl }),
-      access: prometheusAccess,
-    },
+    prometheus: prometheusAccess && { ...ofPrometheus.store, access: prometheusAccess },
     elasticsearch: elasticsearchAccess && { url: elasticsearch.url ?? '', access: elasticsearchAccess },
     forward: forwardAccess && { endpoint: forward.otlpEndpoint ?? '', access: forwardAccess },
   };
+}
+
+/** The settings that `access` reads, and those of the store alone. */
+function separated(from: Settings['prometheus']): {
+  readonly store: Omit<NonNullable<Config['prometheus']>, 'access'>;
+  readonly settings: AccessSettings;
+} {
+  const { headers, headersFile, username, password, passwordFile, bearerToken, bearerTokenFile, ...rest } = from;
+  const { apiKey, apiKeyFile, tls, ...store } = rest;
+  const plain = { username, password, passwordFile, bearerToken, bearerTokenFile, apiKey, apiKeyFile };
+  return { store, settings: { ...plain, tls } };
 }
 
 interface Group {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { selfSigned } from '../../test/kit/certificate.ts';
+import { translationStrategies } from '../otlp/index.ts';
 import { configJsonSchema, configReference, effectiveSettings } from './explain.ts';
 import { inspectConfig, loadConfig } from './load.ts';
 import { configSchema, environmentName, settings, settingsToCome } from './schema.ts';
@@ -421,6 +422,24 @@ it('tells where each value came from', () => {
     'http.port': '--http-port',
     'otlp.grpcPort': 'default',
   });
+});
+
+it('knows the translation strategies that there are', () => {
+  for (const strategy of translationStrategies) {
+    const config = load({
+      WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://prometheus:9090/api/v1/write',
+      WATCHINGCAT_PROMETHEUS_TRANSLATION_STRATEGY: strategy,
+      WATCHINGCAT_PROMETHEUS_PROMOTE_RESOURCE_ATTRIBUTES: 'service.name, host.name',
+      WATCHINGCAT_PROMETHEUS_DELTA_TO_CUMULATIVE: 'off',
+      WATCHINGCAT_PROMETHEUS_SERIES_MAX: '1000',
+    });
+    expect(config.prometheus).toMatchObject({
+      translationStrategy: strategy,
+      promoteResourceAttributes: ['service.name', 'host.name'],
+      deltaToCumulative: false,
+      seriesMax: 1000,
+    });
+  }
 });
 
 it('has a JSON Schema that knows every setting and no other key', () => {

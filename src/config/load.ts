@@ -5,6 +5,7 @@ import type { AccessConfig } from './access.ts';
 import { isLoopback, resolveDestinations } from './destinations.ts';
 import { nearest } from './nearest.ts';
 import {
+  type AccessSettings,
   configSchema,
   environmentName,
   type LogLevel,
@@ -37,7 +38,9 @@ export interface Config {
     | { readonly otlpEndpoint?: string; readonly queryEndpoint?: string; readonly access: AccessConfig }
     | undefined;
   readonly prometheus:
-    | { readonly remoteWriteUrl?: string; readonly queryUrl?: string; readonly access: AccessConfig }
+    | (Omit<Settings['prometheus'], keyof AccessSettings | 'headers' | 'headersFile'> & {
+        readonly access: AccessConfig;
+      })
     | undefined;
   readonly elasticsearch: { readonly url: string; readonly access: AccessConfig } | undefined;
   /** Whether spans are counted into metrics. */

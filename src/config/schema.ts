@@ -54,6 +54,26 @@ const signalSet = read(
 );
 const httpUrl = (example: string) => read(text, `a URL such as ${example}, without user and password`, readHttpUrl);
 const secret = read(text, 'a text of one line', (raw) => (/^[\x20-\x7e\u00a0-\uffff]+$/.test(raw) ? raw : undefined));
+const count = read(scalar, 'a whole number', (raw) => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : undefined));
+const shardCount = read(scalar, 'a number from 1 to 64', (raw) =>
+  /^[1-9]\d?$/.test(String(raw)) && Number(raw) <= 64 ? Number(raw) : undefined,
+);
+const onOff = read(z.union([z.string(), z.boolean()], { error: 'on or off' }), 'on or off', (raw) => {
+  if (typeof raw === 'boolean') return raw;
+  return /^(on|true)$/i.test(raw) ? true : /^(off|false)$/i.test(raw) ? false : undefined;
+});
+const keys = read(
+  z.union([z.string(), z.array(z.string())], { error: 'attribute keys' }),
+  'attribute keys, separated by commas, or off',
+  (raw): readonly string[] | undefined => {
+    if (raw === 'off') return [];
+    const list = (typeof raw === 'string' ? raw.split(',') : raw).map((key) => key.trim());
+    return list.every((key) => key !== '' && !/\p{Cc}/u.test(key)) ? list : undefined;
+  },
+);
+function oneOf<Name extends string>(...names: readonly Name[]) {
+  return read(scalar, `one of ${names.join(', ')}`, (raw) => names.find((name) => name === String(raw)));
+}
 function store<Name extends string>(name: Name) {
   const names = ['embedded', name] as const;
   return read(text, `embedded or ${name}`, (raw) => names.find((each) => each === raw));
@@ -166,6 +186,53 @@ export const configSchema = z.strictObject({
     queryUrl: httpUrl('http://prometheus:9090')
       .optional()
       .describe('Base URL of the Prometheus API, such as `http://prometheus:9090`: metrics are read from there.'),
+    remoteWriteProtocol: oneOf('auto', '2.0', '1.0')
+      .prefault('auto')
+      .describe(
+        'Version of remote write: `2.0`, `1.0`, or `auto`: 2.0, and 1.0 where the other side does not know it.',
+      ),
+    translationStrategy: oneOf(
+      'UnderscoreEscapingWithSuffixes',
+      'UnderscoreEscapingWithoutSuffixes',
+      'NoUTF8EscapingWithSuffixes',
+      'NoTranslation',
+    )
+      .prefault('UnderscoreEscapingWithSuffixes')
+      .describe(
+        'How OTLP names become names in Prometheus, as its own `otlp.translation_strategy` says it: `UnderscoreEscapingWithSuffixes`, `UnderscoreEscapingWithoutSuffixes`, `NoUTF8EscapingWithSuffixes`, `NoTranslation`.',
+      ),
+    promoteResourceAttributes: keys.optional().meta({
+      description:
+        'Resource attributes that become labels of every series, separated by commas, or `off`; all others are in `target_info`.',
+      defaultText: 'the 17 that Prometheus recommends',
+    }),
+    keepIdentifyingResourceAttributes: onOff
+      .prefault('off')
+      .describe('`service.name`, `service.namespace` and `service.instance.id` as labels of `target_info`, too.'),
+    promoteScopeMetadata: onOff
+      .prefault('off')
+      .describe('Name, version, schema URL and attributes of the instrumentation scope as labels `otel_scope_…`.'),
+    convertHistogramsToNhcb: onOff
+      .prefault('off')
+      .describe(
+        'Explicit histograms as native histograms with custom buckets, instead of `_bucket`, `_sum`, `_count`.',
+      ),
+    deltaToCumulative: onOff
+      .prefault('on')
+      .describe(
+        'Sum up points of delta temporality, which Prometheus does not take; the sums survive a crash. Off: such points are refused.',
+      ),
+    replica: word
+      .optional()
+      .describe(
+        'Label `watchingcat_replica` of the series that are summed up here. Needed where several processes write to one Prometheus, each with a name of its own.',
+      ),
+    seriesMax: count
+      .prefault('0')
+      .describe('Series with a sample in the last hour; samples of further ones are refused. 0: no limit.'),
+    shards: shardCount
+      .prefault('4')
+      .describe('Requests to Prometheus at once; the samples of a series always go through the same one, in order.'),
     headers: headersFor('Prometheus'),
     headersFile: headersFile('prometheus.headers'),
     ...access('Prometheus', 'x-api-key: …'),

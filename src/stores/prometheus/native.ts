@@ -5,7 +5,7 @@ import type { Writer } from '../../otlp/index.ts';
 
 /** Least and greatest schema of an exponential histogram. A finer one is scaled down; a coarser one cannot be had. */
 export const schemaMin = -4;
-export const schemaMax = 8;
+const schemaMax = 8;
 const customBuckets = -53;
 /** Where the point has none. */
 const zeroThresholdDefault = 1e-128;
@@ -15,9 +15,9 @@ const gapMax = 2;
 /** A StaleNaN's bits, which also stand for the count: the histogram ended here. */
 export const staleLow = 0x00000002;
 export const staleHigh = 0x7ff00000;
-export const staleBits = (BigInt(staleHigh) << 32n) | BigInt(staleLow);
+const staleBits = (BigInt(staleHigh) << 32n) | BigInt(staleLow);
 
-export interface Buckets {
+interface Buckets {
   readonly offset: number;
   readonly counts: readonly number[];
 }

@@ -147,7 +147,7 @@ export class Point {
 
 const scratch = new DataView(new ArrayBuffer(8));
 
-export function doubleOf(low: number, high: number): number {
+function doubleOf(low: number, high: number): number {
   scratch.setUint32(0, low, true);
   scratch.setUint32(4, high, true);
   return scratch.getFloat64(0, true);
