@@ -30,14 +30,12 @@ export const query = {
     }),
 };
 
-const aLimit = `expected a whole number from 1 to ${limitMax}, once`;
-
 export const limit = {
   limit: z.coerce
-    .number(aLimit)
-    .int(aLimit)
-    .min(1, aLimit)
-    .max(limitMax, aLimit)
+    .number()
+    .int()
+    .min(1)
+    .max(limitMax)
     .default(limitDefault)
     .meta({ description: 'Rows of one answer.' }),
 };

@@ -1,2 +1,1 @@
-export { type EmbeddedChild, type HostedChild, startEmbeddedChild, startStoreThread } from './client.ts';
-export type { HostedStore } from './protocol.ts';
+export { type EmbeddedChild, startEmbeddedChild } from './client.ts';

@@ -1,5 +1,3 @@
-import type { BodyPool } from './body-pool.ts';
-
 /** Pieces of a body as they come from the socket, joined once. Peers choose the size of the pieces, so tiny ones are merged on the way. */
 export class BodyPieces {
   #pieces: Buffer[] = [];
@@ -17,18 +15,18 @@ export class BodyPieces {
     }
   }
 
-  /** All bytes; the pieces are given up. `block`: what they lie in, where it came from `blocks`. */
-  take(blocks: BodyPool): { body: Buffer; block: Buffer | undefined } {
+  /** All bytes; the pieces are given up. */
+  take(): Buffer {
     const pieces = this.#pieces;
     this.#pieces = [];
-    if (pieces.length === 1) return { body: pieces[0] as Buffer, block: undefined };
-    const block = blocks.take(this.sizeBytes);
+    if (pieces.length === 1) return pieces[0] as Buffer;
+    const body = Buffer.allocUnsafeSlow(this.sizeBytes); // not from the pool: a worker may take it over
     let at = 0;
     for (const piece of pieces) {
-      block.set(piece, at);
+      body.set(piece, at);
       at += piece.length;
     }
-    return { body: block.subarray(0, at), block };
+    return body;
   }
 
   clear(): void {

@@ -30,8 +30,6 @@ export class Request {
   #format: Format = 'json';
   #encoding: Encoding | 'identity' = 'identity';
   #heldBytes = 0;
-  /** The body lies in it, if it is one of the admission's. */
-  #block: Buffer | undefined;
   /** `accept` or a thread has the body, also after the client has had its answer. */
   #lent = false;
   #ended = false;
@@ -142,7 +140,7 @@ export class Request {
 
   #unpack(): void {
     const signal = this.#signal as Signal;
-    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#joined();
+    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#pieces.take();
     // An empty body is an empty request in either form, and nothing is what no compressor makes. OTLP 1.11.0: success.
     if (body.length === 0) {
       this.#accept(signal, body);
@@ -168,12 +166,6 @@ export class Request {
     }
   }
 
-  #joined(): Buffer {
-    const { body, block } = this.#pieces.take(this.#listener.options.admission.blocks);
-    this.#block = block;
-    return body;
-  }
-
   #unpacked(signal: Signal, body: Uint8Array): void {
     if (this.#ended) {
       this.#giveBack();
@@ -186,7 +178,7 @@ export class Request {
       this.fail(full);
       return;
     }
-    this.#giveBack();
+    admission.release(this.#account, this.#heldBytes);
     this.#heldBytes = body.length;
     this.#accept(signal, body);
   }
@@ -278,11 +270,7 @@ export class Request {
   }
 
   #giveBack(): void {
-    const { admission } = this.#listener.options;
-    if (this.#block !== undefined) admission.blocks.give(this.#block);
-    this.#block = undefined;
-    // Node makes a buffer of its own of each piece that comes.
-    admission.release(this.#account, this.#heldBytes, this.#heldBytes);
+    this.#listener.options.admission.release(this.#account, this.#heldBytes);
     this.#heldBytes = 0;
   }
 }

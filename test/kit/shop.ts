@@ -78,7 +78,6 @@ const checkoutLogs = {
       logRecords: [
         {
           timeUnixNano: String(shopNow - 59n * second),
-          observedTimeUnixNano: String(shopNow),
           severityNumber: 17,
           severityText: 'ERROR',
           body: { stringValue: 'payment declined: card expired' },

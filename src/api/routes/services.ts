@@ -9,16 +9,15 @@ import { range } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { problem } from '../problem.ts';
 
-const counted = z.int().nullable().describe('null where the store of the spans knows names only; `warnings` says so');
 const service = z.object({
   name: z.string(),
   namespace: z.string(),
   environment: z.string(),
   signals: z.array(z.enum(signals)),
-  spanCount: counted,
-  errorCount: counted,
-  durationNanos: quantiles.nullable().describe('Of its spans; null where there are none, or their store does not tell'),
-  lastSeen: z.string().nullable().describe('RFC 3339; null where no store tells'),
+  spanCount: z.int(),
+  errorCount: z.int(),
+  durationNanos: quantiles.nullable().describe('Of its spans; null where there are none'),
+  lastSeen: z.string().describe('RFC 3339'),
 });
 const list = z.object({ services: z.array(service), ...bounded }).meta({
   example: {
@@ -42,12 +41,11 @@ const operations = z
       z.object({
         name: z.string(),
         kind: z.enum(spanKinds),
-        spanCount: counted,
-        errorCount: counted,
-        durationNanos: quantiles.nullable(),
+        spanCount: z.int(),
+        errorCount: z.int(),
+        durationNanos: quantiles,
       }),
     ),
-    ...bounded,
   })
   .meta({
     example: {
@@ -83,10 +81,10 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
             namespace,
             environment,
             signals: [...service.signals],
-            spanCount: spanCount ?? null,
-            errorCount: errorCount ?? null,
+            spanCount,
+            errorCount,
             durationNanos: service.durationNanos === undefined ? null : quantilesOf(service.durationNanos),
-            lastSeen: service.lastSeenUnixNano === undefined ? null : formatTime(service.lastSeenUnixNano),
+            lastSeen: formatTime(service.lastSeenUnixNano),
           })),
           ...boundedOf(page),
         };
@@ -107,16 +105,13 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
       },
       async ({ params, query }, reply) => {
         const range = parseRange(query, clock.nowUnixNano());
-        const page = await queries.operations(params.name, range, cancelOf(reply));
+        const operations = await queries.operations(params.name, range, cancelOf(reply));
         return {
-          operations: page.items.map(({ name, kind, spanCount, errorCount, durationNanos }) => ({
-            name,
+          operations: operations.map(({ kind, durationNanos, ...operation }) => ({
+            ...operation,
             kind: spanKindOf(kind),
-            spanCount: spanCount ?? null,
-            errorCount: errorCount ?? null,
-            durationNanos: durationNanos === undefined ? null : quantilesOf(durationNanos),
+            durationNanos: quantilesOf(durationNanos),
           })),
-          ...boundedOf(page),
         };
       },
     );

@@ -9,11 +9,10 @@ interface Service {
   readonly namespace: string;
   readonly environment: string;
   readonly signals: readonly string[];
-  /** null where their store does not count them; `warnings` says so. */
-  readonly spanCount: number | null;
-  readonly errorCount: number | null;
+  readonly spanCount: number;
+  readonly errorCount: number;
   readonly durationNanos?: { readonly p50: string; readonly p95: string; readonly p99: string } | null;
-  readonly lastSeen: string | null;
+  readonly lastSeen: string;
 }
 
 export function register(command: Command, outcome: Outcome): void {
@@ -42,12 +41,12 @@ const columns: readonly Column<Service>[] = [
   { title: 'SERVICE', show: ({ name }) => (name === '' ? '(unnamed)' : name), exact: ({ name }) => name },
   { title: 'NAMESPACE', show: ({ namespace }) => namespace },
   { title: 'SIGNALS', show: ({ signals }) => signals.join(' ') },
-  { title: 'SPANS', align: 'right', show: ({ spanCount }) => counted(spanCount) },
+  { title: 'SPANS', align: 'right', show: ({ spanCount }) => String(spanCount) },
   {
     title: 'ERRORS',
     align: 'right',
-    show: ({ errorCount }) => counted(errorCount),
-    style: ({ errorCount }) => ((errorCount ?? 0) > 0 ? 'red' : undefined),
+    show: ({ errorCount }) => String(errorCount),
+    style: ({ errorCount }) => (errorCount > 0 ? 'red' : undefined),
   },
   ...(['p50', 'p95', 'p99'] as const).map(
     (quantile): Column<Service> => ({
@@ -59,11 +58,7 @@ const columns: readonly Column<Service>[] = [
   ),
   {
     title: 'LAST SEEN',
-    show: ({ lastSeen }) => (lastSeen === null ? '' : showAge(lastSeen, Date.now())),
-    exact: ({ lastSeen }) => lastSeen ?? '',
+    show: ({ lastSeen }) => showAge(lastSeen, Date.now()),
+    exact: ({ lastSeen }) => lastSeen,
   },
 ];
-
-function counted(count: number | null): string {
-  return count === null ? '' : String(count);
-}

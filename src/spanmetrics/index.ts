@@ -1,2 +1,0 @@
-export { withSpanMetrics } from './read.ts';
-export { openSpanMetrics, type SpanMetricsOptions } from './write.ts';
