@@ -2,9 +2,8 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { createApi } from './api/index.ts';
 import { Fault, type Signal, signals, systemClock } from './base/index.ts';
-import { type EmbeddedChild, startEmbeddedChild } from './child/index.ts';
 import type { Config } from './config/index.ts';
-import { type DeliveryStats, startDelivery } from './deliver/index.ts';
+import { startDestinations } from './destinations.ts';
 import { staticEnrichment } from './enrich/index.ts';
 import { createIngest } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
@@ -12,16 +11,7 @@ import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
 import { createLogger, createMetrics, PipelineCounters, PipelineLedger } from './self/index.ts';
 import { stopRequested } from './stop.ts';
-import { openOtlpStore } from './stores/otlp/index.ts';
-import {
-  lockFolder,
-  type OwnedLog,
-  openDeadLetters,
-  openLog,
-  openLogReader,
-  reserveIn,
-  systemFiles,
-} from './wal/index.ts';
+import { lockFolder, type OwnedLog, openDeadLetters, openLog, reserveIn, systemFiles } from './wal/index.ts';
 
 /** After readiness went off, a Service needs this long to send elsewhere. Nobody balances load over a loopback. */
 const drainMs = 5_000;
@@ -42,14 +32,6 @@ export interface ServerOptions {
   readonly onListening?: (addresses: { otlpGrpc: string; otlpHttp: string; http: string }) => void;
   /** Reads the configuration again, for SIGHUP. @throws Fault as at the start; then all stays as it is. */
   readonly reload?: () => Config;
-}
-
-/** A destination that runs. */
-interface Running {
-  readonly name: string;
-  readonly takes: ReadonlySet<Signal>;
-  stats(): DeliveryStats;
-  stop(deadlineMs: number): Promise<void>;
 }
 
 /**
@@ -101,21 +83,35 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const metrics = createMetrics();
   parts.defer(() => metrics.close());
 
-  const embedded = config.embedded.size === 0 ? undefined : await startEmbedded();
-  const destinations: Running[] = [];
-  if (embedded !== undefined) {
-    destinations.push({ ...bound(embedded), name: embedded.name, takes: config.embedded });
-  }
-  if (config.forward !== undefined) destinations.push(await startForwarding(config.forward));
+  // The doors and what comes from within are taken in the same way, once there is a way.
+  let takeIn: Accept = async () => {
+    throw new Fault('unavailable', 'the process is starting', { retryAfterMs: 1_000 });
+  };
+  const {
+    running,
+    readers,
+    eraser,
+    reload: reloadDestinations,
+  } = await startDestinations(config, {
+    version: options.version,
+    clock,
+    logs,
+    logDir,
+    deadLetters,
+    counters,
+    logger,
+    emitMetrics: async (request) => takeIn('metrics', request, { address: '', protocol: 'internal' }),
+  });
+  const destinations = running.filter(({ takes }) => takes.size > 0);
   parts.defer(async () => {
-    await Promise.all(destinations.map((destination) => destination.stop(deliveryGraceMs)));
+    await Promise.all(running.map((destination) => destination.stop(deliveryGraceMs)));
   });
   for (const signal of signals) {
-    const readers = destinations.filter(({ takes }) => takes.has(signal)).map(({ name }) => name);
-    for (const name of readers) ledger.deliversTo(name, signal);
+    const names = destinations.filter(({ takes }) => takes.has(signal)).map(({ name }) => name);
+    for (const name of names) ledger.deliversTo(name, signal);
     // A destination that is no longer configured must not hold the log back for ever.
     for (const name of logs[signal].cursorNames()) {
-      if (readers.includes(name)) continue;
+      if (names.includes(name)) continue;
       logger.warn({ signal, destination: name }, 'no longer configured: what it has not got yet, it will not get');
       await logs[signal].forgetCursor(name);
     }
@@ -133,13 +129,11 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   );
   const accept: Accept = async (signal, body, sender) => {
     if (!destinations.some(({ takes }) => takes.has(signal))) {
-      throw new Fault(
-        'notConfigured',
-        `nothing here takes ${signal}: set WATCHINGCAT_EMBEDDED or WATCHINGCAT_FORWARD_OTLP_ENDPOINT`,
-      );
+      throw new Fault('notConfigured', `nothing here takes ${signal}: set WATCHINGCAT_EMBEDDED, or a destination`);
     }
     return ingest.accept(signal, body, sender);
   };
+  takeIn = accept;
 
   const admission = new Admission();
   const pool = new UnpackPool({ logger });
@@ -158,8 +152,8 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   parts.defer(() => observed.close());
 
   const api = await createApi({
-    readers: embedded?.readers ?? {},
-    ...(embedded && { eraser: embedded }),
+    readers,
+    ...(eraser && { eraser }),
     version: options.version,
     health: observed.health,
     pipeline: observed.pipeline,
@@ -198,74 +192,17 @@ export async function runServer(config: Config, options: ServerOptions): Promise
 
   function reload(): void {
     try {
-      const { logLevel } = options.reload?.() ?? config;
-      logger.level = logLevel;
+      const next = options.reload?.() ?? config;
+      logger.level = next.logLevel;
+      const reloaded = reloadDestinations(next);
       logger.info(
-        { logLevel },
-        'configuration read again: the level of the log is taken over, all else at the next start',
+        { logLevel: next.logLevel, destinations: reloaded },
+        'configuration read again: the level of the log and what destinations let us in with are taken over, all else at the next start',
       );
     } catch (thrown) {
       logger.error({ problem: Fault.from(thrown).message }, 'the configuration is not usable, so all stays as it is');
     }
   }
-
-  async function startEmbedded(): Promise<EmbeddedChild> {
-    const child = await startEmbeddedChild({
-      logs: [...config.embedded].map((signal) => ({ log: logs[signal], dir: logDir(signal) })),
-      store: { folder: join(config.dataDir, 'embedded'), signals: config.embedded, retentionMs: config.retentionMs },
-      deadLetters,
-      observer: counters.destination('embedded'),
-      logger,
-      clock,
-    });
-    return child;
-  }
-
-  async function startForwarding(forward: NonNullable<Config['forward']>): Promise<Running> {
-    const destination = openOtlpStore({
-      name: 'otlp',
-      endpoint: forward.endpoint,
-      headers: forward.headers,
-      version: options.version,
-      clock,
-    });
-    const sources = await Promise.all(
-      signals.map(async (signal) => ({
-        signal,
-        reader: await openLogReader({ dir: logDir(signal), trustedAfterSeq: logs[signal].durableSeq }),
-        feed: logs[signal],
-        cursor: logs[signal].cursor(destination.name),
-        onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),
-      })),
-    );
-    const delivery = startDelivery({
-      destination,
-      sources,
-      deadLetters,
-      observer: {
-        ...counters.destination(destination.name),
-        failed(signal, records, reason, thrown) {
-          counters.destination(destination.name).failed(signal, records, reason);
-          if (thrown !== undefined) logger.error({ err: thrown, signal }, 'a destination threw');
-        },
-      },
-      clock,
-    });
-    return {
-      name: destination.name,
-      takes: destination.takes,
-      stats: () => delivery.stats(),
-      async stop(deadlineMs) {
-        await delivery.stop(deadlineMs);
-        await destination[Symbol.asyncDispose]();
-        await Promise.all(sources.map(({ reader }) => reader[Symbol.asyncDispose]()));
-      },
-    };
-  }
-}
-
-function bound(child: EmbeddedChild): Pick<Running, 'stats' | 'stop'> {
-  return { stats: () => child.stats(), stop: (deadlineMs) => child.stop(deadlineMs) };
 }
 
 /** An address that listens everywhere is written as one that a client on this machine can use. */

@@ -585,6 +585,25 @@ describe('clearing the demo', () => {
   });
 });
 
+describe('mistakes in parameters', () => {
+  it.each([
+    ['/api/v1/logs?limit=0', 'limit', 'expected a whole number from 1 to 1000, once'],
+    ['/api/v1/logs?limit=1.5', 'limit', 'expected a whole number from 1 to 1000, once'],
+    ['/api/v1/logs?limit=1&limit=2', 'limit', 'expected a whole number from 1 to 1000, once'],
+    ['/api/v1/logs?order=up', 'order', 'expected asc or desc, once'],
+    ['/api/v1/logs?query=a&query=b', 'query', 'expected this parameter once'],
+  ])('%s', async (url, parameter, detail) => {
+    expect(await get(url)).toMatchObject({ status: 400, body: { parameter, detail } });
+  });
+});
+
+it('the first page names the ports that are in use', async () => {
+  const listeners = { otlpGrpc: '127.0.0.1:14317', otlpHttp: '[::1]:14318', http: '127.0.0.1:18090' };
+  const server = await api({ health: { report: () => ({ ...health, listeners }), ready: () => true } });
+  expect((await server.inject('/')).body).toContain('Send OTLP to port 14317 (gRPC) or 14318 (HTTP).');
+  await server.close();
+});
+
 describe('safety', () => {
   // C11, errors included.
   it.each([

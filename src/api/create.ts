@@ -148,5 +148,8 @@ function parameterFault(
     return new Fault('malformed', 'no such parameter; /docs lists what this route takes', { parameter: unknown });
   }
   const parameter = issue?.path.map(String).join('.');
+  if (issue?.message.endsWith('received array')) {
+    return new Fault('malformed', 'expected this parameter once', { parameter: parameter ?? '' });
+  }
   return new Fault('malformed', issue?.message ?? 'not understood', parameter === undefined ? {} : { parameter });
 }

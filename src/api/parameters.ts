@@ -30,12 +30,14 @@ export const query = {
     }),
 };
 
+const aLimit = `expected a whole number from 1 to ${limitMax}, once`;
+
 export const limit = {
   limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(limitMax)
+    .number(aLimit)
+    .int(aLimit)
+    .min(1, aLimit)
+    .max(limitMax, aLimit)
     .default(limitDefault)
     .meta({ description: 'Rows of one answer.' }),
 };

@@ -90,6 +90,11 @@ export function sendSuccess(reply: FastifyReply, type: 'vector' | 'matrix', seri
   return reply.type('application/json; charset=utf-8').send(body);
 }
 
+/** Sends what Prometheus itself answered. */
+export function sendPrometheus(reply: FastifyReply, json: Uint8Array): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(Buffer.from(json.buffer, json.byteOffset, json.length));
+}
+
 async function* pieces(type: 'vector' | 'matrix', series: readonly Series[]): AsyncIterable<string> {
   let text = `{"status":"success","data":{"resultType":"${type}","result":[`;
   let points = 0;

@@ -1,1 +1,2 @@
-export { type EmbeddedChild, startEmbeddedChild } from './client.ts';
+export { type EmbeddedChild, type HostedChild, startEmbeddedChild, startStoreThread } from './client.ts';
+export type { HostedStore } from './protocol.ts';

@@ -25,8 +25,7 @@ export const aliveEveryMs = 5_000;
 /** One that was not heard of in so many checks in a row hangs, and is ended and started again: after a minute. */
 export const silentCheckMs = 10_000;
 export const silentChecksMax = 6;
-/**
- * Of the child's JavaScript, MiB: below it V8 does not collect what is old. Hot rows are outside of its heap but count, so
- * that it would else mark everything several times a second, for a third of the child's CPU at full speed.
- */
-export const heapInitialMiB = 160;
+/** Heap of the thread of one store; past it the thread ends and is started again. */
+export const threadHeapMiB = 256;
+/** A host whose options change gets this long to finish what is under way. */
+export const replaceWithinMs = 5_000;

@@ -1,11 +1,15 @@
 import type { Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
+import type { SpanMetricsOptions } from '../spanmetrics/index.ts';
 import type { LogReader, MetricReader, TraceReader } from '../stores/contract.ts';
+import type { ElasticsearchStoreOptions } from '../stores/elasticsearch/index.ts';
 import type { EmbeddedOptions, ShelfStats } from '../stores/embedded/index.ts';
+import type { JaegerOptions } from '../stores/jaeger/index.ts';
+import type { PrometheusOptions } from '../stores/prometheus/index.ts';
 import type { Damage } from '../wal/index.ts';
 import type { FaultClone, RpcMessage } from './rpc.ts';
 
-// What process and child say to each other. Structured clones, so bytes, bigints and typed arrays cross as they are.
+// What this process says to those that host a store, a child process or a thread, and what they answer. Structured clones, so bytes, bigints and typed arrays cross as they are.
 
 /** Where a log lies and how far it and its reader are. */
 export interface HostedLog {
@@ -15,14 +19,26 @@ export interface HostedLog {
   readonly settledSeq: number;
 }
 
-/** Those options of the store that can be sent to another process. */
-export type HostedStoreOptions = Pick<
-  EmbeddedOptions,
-  'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
->;
+/** A store with those of its options that can be sent to another process or thread. Credentials go to threads only. */
+export type HostedStore =
+  | {
+      readonly kind: 'embedded';
+      readonly options: Pick<
+        EmbeddedOptions,
+        'folder' | 'signals' | 'retentionMs' | 'hotBytesMax' | 'hotAgeMaxMs' | 'queryTimeMs'
+      >;
+    }
+  | { readonly kind: 'jaeger'; readonly options: Sendable<JaegerOptions> }
+  | { readonly kind: 'prometheus'; readonly options: Sendable<PrometheusOptions> }
+  | { readonly kind: 'elasticsearch'; readonly options: Sendable<ElasticsearchStoreOptions> }
+  /** No store: the log of traces is counted, and the counts come back as metrics. */
+  | { readonly kind: 'spanmetrics'; readonly options: Pick<SpanMetricsOptions, 'folder' | 'flushMs'> };
+
+/** Functions cannot be sent: the other side has its own. */
+type Sendable<Options> = Omit<Options, 'clock' | 'onUpkeep'>;
 
 export type ToChild =
-  | { readonly kind: 'open'; readonly logs: readonly HostedLog[]; readonly store: HostedStoreOptions }
+  | { readonly kind: 'open'; readonly logs: readonly HostedLog[]; readonly store: HostedStore }
   | { readonly kind: 'durable'; readonly signal: Signal; readonly seq: number }
   | { readonly kind: 'stop'; readonly deadlineMs: number }
   | RpcMessage;
@@ -30,7 +46,7 @@ export type ToChild =
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ToParent =
-  | { readonly kind: 'ready'; readonly answers: readonly Signal[] }
+  | { readonly kind: 'ready' }
   /** The store cannot be opened, and trying again would not help. */
   | { readonly kind: 'failed'; readonly fault: FaultClone }
   | { readonly kind: 'settle'; readonly signal: Signal; readonly seq: number }
@@ -59,6 +75,8 @@ export interface ReasonCount {
 }
 
 export const deadLetterMethod = 'deadLetters.add';
+/** Takes an ExportMetricsServiceRequest into the log of metrics. */
+export const emitMethod = 'metrics.emit';
 /** Writes what is in the store's memory into files. */
 export const rollMethod = 'store.rollAll';
 /** An `Eraser`'s method with one more argument: how far each log must be in the store before (`Through`). */
@@ -67,7 +85,15 @@ export const eraseMethod = 'store.eraseByResource';
 /** Sequence numbers in the logs. */
 export type Through = Readonly<Partial<Record<Signal, number>>>;
 
-/** The methods of the readers, by signal. */
+/** Those of a store that answers PromQL itself, beside the others. */
+const promqlMethods = ['promqlInstant', 'promqlRange'] as const satisfies readonly (keyof MetricReader)[];
+
+/** The methods of a store's reader of metrics. */
+export function metricMethods(kind: HostedStore['kind']): readonly (keyof MetricReader)[] {
+  return kind === 'prometheus' ? [...readerMethods.metrics, ...promqlMethods] : readerMethods.metrics;
+}
+
+/** The methods of the readers that every store has, by signal. */
 export const readerMethods = {
   traces: ['services', 'operations', 'search', 'trace'],
   metrics: ['services', 'metrics', 'select'],

@@ -64,7 +64,7 @@ export class RpcClient {
         this.#send({ kind: 'call', id, method, args });
       } catch (thrown) {
         this.#take(id)?.reject(
-          new Fault('unavailable', 'the embedded store is not running at present', {
+          new Fault('unavailable', 'the store is not running at present', {
             retryAfterMs: 1_000,
             cause: thrown,
           }),

@@ -8,7 +8,9 @@ export const answerBytesMax = 256 * 2 ** 20;
 export const pageRecordsMax = 1000;
 /** How far back `tail` looks again at each poll, for records that arrive later than their time says. */
 export const tailOverlapMs = 10_000;
-/** Ids that `tail` remembers to show a record once; the oldest go first. */
+/** How far ahead of the server's clock `tail` looks, for senders and readers whose clocks differ. */
+export const tailEnd = 'now+1m';
+/** Records that `tail` remembers to show each once; past it, it looks back less far. */
 export const tailIdsMax = 50_000;
 /** Between two polls. */
 export const pollMs = 1000;

@@ -19,15 +19,18 @@ export interface LogRecord {
 }
 
 /** Records that match, in the order asked for; follows the cursor. */
-export function searchLogs(rest: Rest, parameters: Parameters & { limit: number }, cancel?: AbortSignal) {
-  return pages(parameters.limit, pageRecordsMax, async (limit, cursor) => {
-    const answer = await rest.get<{ logs: LogRecord[]; nextCursor?: string | null; warnings?: string[] }>(
-      '/api/v1/logs',
-      { ...parameters, limit, cursor },
-      cancel,
-    );
-    return { items: answer.logs, nextCursor: answer.nextCursor ?? undefined, warnings: answer.warnings };
-  });
+export function searchLogs(rest: Rest, parameters: Parameters & { limit: number }) {
+  return pages(parameters.limit, pageRecordsMax, (limit, cursor) => logPage(rest, { ...parameters, limit, cursor }));
+}
+
+/** One page of the records that match. */
+export async function logPage(rest: Rest, parameters: Parameters, cancel?: AbortSignal) {
+  const answer = await rest.get<{ logs: LogRecord[]; nextCursor?: string | null; warnings?: string[] }>(
+    '/api/v1/logs',
+    parameters,
+    cancel,
+  );
+  return { items: answer.logs, nextCursor: answer.nextCursor ?? undefined, warnings: answer.warnings };
 }
 
 export const logColumns: readonly Column<LogRecord>[] = [

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseQuery } from '../query/index.ts';
-import { nextStart, SeenIds } from './commands/tail.ts';
-import type { LogRecord } from './log-rows.ts';
+import { nextStart, SeenRecords } from './commands/tail.ts';
 import { fullQuery, pages } from './reader-options.ts';
 
 it.each([
@@ -39,18 +38,25 @@ it('stops at the last page', async () => {
   expect(found).toEqual({ items: [1, 2], more: false, warnings: ['slow'] });
 });
 
-const at = (seconds: number) => ({ timeUnixNano: String(BigInt(seconds) * 1_000_000_000n) }) as LogRecord;
+const second = 1_000_000_000n;
+const at = (seconds: number, id = String(seconds)) => ({ id, timeUnixNano: String(BigInt(seconds) * second) });
 it.each([
-  ['nothing came', '5000000000', [], false, '5000000000'],
-  ['a full page: from its last record', '5000000000', [at(6), at(7)], true, '7000000000'],
-  ['the end: a little back, for what comes late', '5000000000', [at(100)], false, '90000000000'],
-  ['but never before where it began', '95000000000', [at(100)], false, '95000000000'],
-] as const)('tail goes on where %s', (_, start, records, more, next) =>
-  expect(nextStart(start, records, more)).toBe(next),
-);
+  ['where it began, when nothing came', '5000000000', [], 200n, '5000000000'],
+  ['where it began, in words of the API', 'now-10m', [], 200n, 'now-10m'],
+  ['a little back, for what comes late', 'now-10m', [at(100)], 200n, '90000000000'],
+  ['but never before where it began', '95000000000', [at(100)], 200n, '95000000000'],
+  ['a little before now, when a record is from the future', '5000000000', [at(300)], 200n, '190000000000'],
+  ['after what it no longer remembers', '5000000000', [at(97), at(98), at(99), at(100)], 200n, '98000000001'],
+] as const)('tail goes on %s', (_, first, records, now, next) => {
+  const seen = new SeenRecords(2);
+  for (const record of records) seen.add(record);
+  expect(nextStart(first, seen, now * second)).toBe(next);
+});
 
 it('tail shows a record once, and forgets the oldest', () => {
-  const seen = new SeenIds(2);
-  expect(['a', 'b', 'a', 'c', 'b', 'a'].map((id) => seen.add(id))).toEqual([true, true, false, true, false, true]);
-  expect(seen.size).toBe(2);
+  const seen = new SeenRecords(2);
+  const added = ['a', 'b', 'a', 'c', 'b', 'a'].map((id, i) => seen.add(at(i, id)));
+  expect(added).toEqual([true, true, false, true, false, true]);
+  expect(seen.newest).toBe(5n * second);
+  expect(seen.forgotten).toBe(second);
 });

@@ -27,22 +27,27 @@ export interface Reading {
   /** `start` and `end` as the API takes them. */
   readonly range: Parameters;
 }
-type Offer = 'range' | 'service' | 'namespace' | 'limit' | 'query';
+type Offer = 'range' | 'since' | 'service' | 'namespace' | 'limit' | 'query';
 
-/** Adds `--endpoint`, `-o`, `--json` and what else is offered. */
-export function addReaderOptions(command: Command, offers: readonly Offer[], limitDefault = 50): void {
+/** Adds `--endpoint`, `-o`, `--json` and what else is offered: `range` for what was, `since` for what goes on. */
+export function addReaderOptions(
+  command: Command,
+  offers: readonly Offer[],
+  limitDefault: number | undefined = undefined,
+): void {
   const has = (offer: Offer) => offers.includes(offer);
   addEndpoint(command);
-  if (has('range')) {
-    command.option('--since <duration>', 'how far back, such as 30m or 2h (default: 1h)', readSince);
+  if (has('range') || has('since')) {
+    const since = has('range') ? '1h' : '0s';
+    command.option('--since <duration>', `how far back, such as 30m or 2h (default: ${since})`, readSince);
     command.addOption(new Option('--start <time>', 'RFC 3339, Unix time or now-15m').conflicts('since'));
-    command.option('--end <time>', 'as --start (default: now)');
   }
+  if (has('range')) command.option('--end <time>', 'as --start (default: now)');
   if (has('service')) command.option('--service <name>', 'only this service');
   if (has('namespace'))
     command.option('--namespace <name>', 'only this namespace (k8s.namespace.name or service.namespace)');
   if (has('query')) command.option('--query <query>', 'a query, as the argument');
-  if (has('limit')) command.option('--limit <count>', `at most so many (default: ${limitDefault})`, readCount);
+  if (has('limit')) command.option('--limit <count>', `at most so many (default: ${limitDefault ?? 'all'})`, readCount);
   command.addOption(new Option('-o, --output <format>', 'form of the data').choices(outputFormats).default('table'));
   command.option('--json', 'the same as -o json');
 }

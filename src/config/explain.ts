@@ -31,7 +31,11 @@ export function configJsonSchema(): object {
 export function configReference(): string {
   const rows = settings.map(({ path, env, flag, defaultText, description, secret }) => {
     const initial =
-      defaultText === undefined ? '–' : /^[a-z ]+ [a-z ]+$/.test(defaultText) ? defaultText : `\`${defaultText}\``;
+      defaultText === undefined
+        ? '–'
+        : /^[a-zA-Z. ,]+ [a-zA-Z. ,]+$/.test(defaultText)
+          ? defaultText
+          : `\`${defaultText}\``;
     const names = [`\`${path}\``, `\`${env}\``, ...(flag === undefined ? [] : [`\`${flag}\``])].join('<br>');
     return `| ${names} | ${initial} | ${description}${secret ? ' Secret: no flag, hidden in every output.' : ''} |`;
   });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { selfSigned } from '../../test/kit/certificate.ts';
+import { translationStrategies } from '../otlp/index.ts';
 import { configJsonSchema, configReference, effectiveSettings } from './explain.ts';
 import { inspectConfig, loadConfig } from './load.ts';
 import { configSchema, environmentName, settings, settingsToCome } from './schema.ts';
@@ -78,7 +80,10 @@ describe('what is set', () => {
     ['https://collector.example:443/', 'https://collector.example:443'],
     ['http://[::1]:14317', 'http://[::1]:14317'],
   ])('forwards to %s', (written, endpoint) =>
-    expect(load({ WATCHINGCAT_FORWARD_OTLP_ENDPOINT: written }).forward).toEqual({ endpoint, headers: {} }),
+    expect(load({ WATCHINGCAT_FORWARD_OTLP_ENDPOINT: written }).forward).toEqual({
+      endpoint,
+      access: { headers: {}, tls: undefined },
+    }),
   );
 
   it.each([
@@ -87,12 +92,12 @@ describe('what is set', () => {
   ])('reads headers from %s', (_, env) => {
     writeFileSync(join(folder, 'headers'), 'authorization=Bearer%20x\nx-tenant=a=b\n');
     const { forward } = load({ WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c', ...env });
-    expect(forward?.headers).toEqual({ authorization: 'Bearer x', 'x-tenant': 'a=b' });
+    expect(forward?.access.headers).toEqual({ authorization: 'Bearer x', 'x-tenant': 'a=b' });
   });
 
   it('reads headers from a map in the file', () => {
     const config = file('forward: {otlpEndpoint: "http://c", otlpHeaders: {x-tenant: "a, b"}}');
-    expect(load({ WATCHINGCAT_CONFIG: config }).forward?.headers).toEqual({ 'x-tenant': 'a, b' });
+    expect(load({ WATCHINGCAT_CONFIG: config }).forward?.access.headers).toEqual({ 'x-tenant': 'a, b' });
   });
 
   it('keeps everything here although it is forwarded, unless told otherwise', () => {
@@ -103,6 +108,69 @@ describe('what is set', () => {
     expect(relay.read).toEqual({ traces: 'none', metrics: 'none', logs: 'none' });
     const part = load({ ...forward, WATCHINGCAT_EMBEDDED: 'logs, traces' });
     expect(part.read).toEqual({ traces: 'embedded', metrics: 'none', logs: 'embedded' });
+  });
+
+  it('keeps here what goes nowhere else, and reads where it can be asked', () => {
+    const jaeger = { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j' };
+    const written = load(jaeger);
+    expect([...written.embedded]).toEqual(['metrics', 'logs']);
+    expect(written.read).toEqual({ traces: 'none', metrics: 'embedded', logs: 'embedded' });
+    const asked = load({ ...jaeger, WATCHINGCAT_JAEGER_QUERY_ENDPOINT: 'http://j:16686/base/' });
+    expect(asked.jaeger).toMatchObject({ otlpEndpoint: 'http://j:4317', queryEndpoint: 'http://j:16686/base' });
+    expect(asked.read.traces).toBe('jaeger');
+    expect(asked.spanMetrics).toBe(true);
+    expect(load({ ...jaeger, WATCHINGCAT_SPAN_METRICS: 'off' }).spanMetrics).toBe(false);
+    expect(load({ ...jaeger, WATCHINGCAT_EMBEDDED: 'logs' }).spanMetrics).toBe(false); // nothing takes metrics
+    expect(load({}).spanMetrics).toBe(false);
+    expect(load({ WATCHINGCAT_SPAN_METRICS: 'on' }).spanMetrics).toBe(true);
+    const both = load({
+      WATCHINGCAT_ELASTICSEARCH_URL: 'https://e:9200',
+      WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://p:9090/api/v1/write',
+      WATCHINGCAT_PROMETHEUS_QUERY_URL: 'http://p:9090',
+      WATCHINGCAT_EMBEDDED: 'traces,logs',
+      WATCHINGCAT_READ_LOGS: 'embedded',
+    });
+    expect([...both.embedded]).toEqual(['traces', 'logs']);
+    expect(both.read).toEqual({ traces: 'embedded', metrics: 'prometheus', logs: 'embedded' });
+    expect(both.warnings).toEqual([]);
+    // An address to ask alone leaves the signal here.
+    const query = load({ WATCHINGCAT_PROMETHEUS_QUERY_URL: 'http://p:9090' });
+    expect(query.embedded.size).toBe(3);
+    expect(query.read.metrics).toBe('prometheus');
+  });
+
+  it.each([
+    ['PROMETHEUS', 'USERNAME=u PASSWORD=p:1', { authorization: `Basic ${btoa('u:p:1')}` }],
+    ['PROMETHEUS', 'USERNAME=u PASSWORD_FILE=secret', { authorization: `Basic ${btoa('u:s3cret')}` }],
+    ['PROMETHEUS', 'BEARER_TOKEN=t HEADERS=x-scope-orgid=a', { authorization: 'Bearer t', 'x-scope-orgid': 'a' }],
+    ['PROMETHEUS', 'BEARER_TOKEN_FILE=secret', { authorization: 'Bearer s3cret' }],
+    ['PROMETHEUS', 'API_KEY=k', { 'x-api-key': 'k' }],
+    ['ELASTICSEARCH', 'API_KEY=k', { authorization: 'ApiKey k' }],
+    ['ELASTICSEARCH', 'API_KEY_FILE=secret', { authorization: 'ApiKey s3cret' }],
+    ['JAEGER', 'HEADERS_FILE=headers API_KEY=k', { 'x-tenant': 'a=b', 'x-api-key': 'k' }],
+    ['FORWARD', 'BEARER_TOKEN=t OTLP_HEADERS=x-a=b', { authorization: 'Bearer t', 'x-a': 'b' }],
+  ])('%s %s: sends the headers', (name, written, headers) => {
+    writeFileSync(join(folder, 'secret'), 's3cret\n');
+    writeFileSync(join(folder, 'headers'), 'x-tenant=a=b\n');
+    const given = Object.fromEntries(
+      written.split(' ').map((each) => {
+        const at = each.indexOf('=');
+        return [`WATCHINGCAT_${name}_${each.slice(0, at)}`, each.slice(at + 1)];
+      }),
+    );
+    const config = load({ ...addresses[name as keyof typeof addresses], ...given });
+    const access = config[name.toLowerCase() as 'forward' | 'jaeger' | 'prometheus' | 'elasticsearch']?.access;
+    expect(access?.headers).toEqual(headers);
+  });
+
+  it('reads certificates', () => {
+    const { cert, key } = selfSigned();
+    writeFileSync(join(folder, 'cert.pem'), cert);
+    writeFileSync(join(folder, 'key.pem'), key);
+    const config = file(
+      'jaeger: {otlpEndpoint: "https://j", tls: {caFile: cert.pem, certFile: cert.pem, keyFile: key.pem}}',
+    );
+    expect(load({ WATCHINGCAT_CONFIG: config }).jaeger?.access.tls).toEqual({ ca: cert, cert, key });
   });
 
   it('warns of signals that nothing takes', () => {
@@ -124,7 +192,78 @@ describe('what is set', () => {
   );
 });
 
+const addresses = {
+  JAEGER: { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'https://j' },
+  PROMETHEUS: { WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://p/api/v1/write' },
+  ELASTICSEARCH: { WATCHINGCAT_ELASTICSEARCH_URL: 'http://e:9200' },
+  FORWARD: { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://f' },
+};
+
 describe('what stops the start', () => {
+  it.each([
+    [
+      'PROMETHEUS',
+      'USERNAME=u BEARER_TOKEN=t',
+      'prometheus.bearerToken (WATCHINGCAT_PROMETHEUS_BEARER_TOKEN): expected either this or prometheus.username',
+    ],
+    [
+      'PROMETHEUS',
+      'PASSWORD=hunter2',
+      'prometheus.password (WATCHINGCAT_PROMETHEUS_PASSWORD): expected prometheus.username beside it',
+    ],
+    [
+      'PROMETHEUS',
+      'BEARER_TOKEN=hunter2 BEARER_TOKEN_FILE=absent',
+      'prometheus.bearerTokenFile (WATCHINGCAT_PROMETHEUS_BEARER_TOKEN_FILE): expected either this or',
+    ],
+    ['PROMETHEUS', 'API_KEY_FILE=absent', 'absent does not exist'],
+    [
+      'PROMETHEUS',
+      'BEARER_TOKEN=t HEADERS=authorization=x',
+      'prometheus.bearerToken (WATCHINGCAT_PROMETHEUS_BEARER_TOKEN): expected either this or the header authorization',
+    ],
+    [
+      'PROMETHEUS',
+      'TLS_CA_FILE=absent',
+      'prometheus.tls.caFile (WATCHINGCAT_PROMETHEUS_TLS_CA_FILE): expected an https:// address beside it',
+    ],
+    [
+      'JAEGER',
+      'TLS_CERT_FILE=absent',
+      'jaeger.tls.certFile (WATCHINGCAT_JAEGER_TLS_CERT_FILE): expected jaeger.tls.keyFile beside it',
+    ],
+    [
+      'NONE',
+      'PROMETHEUS_API_KEY=hunter2',
+      'prometheus.apiKey (WATCHINGCAT_PROMETHEUS_API_KEY): expected prometheus.remoteWriteUrl or prometheus.queryUrl beside it',
+    ],
+    [
+      'NONE',
+      'SPAN_METRICS=on EMBEDDED=traces',
+      'spanMetrics (WATCHINGCAT_SPAN_METRICS): nothing here takes metrics; expected metrics in embedded, or prometheus.remoteWriteUrl',
+    ],
+    ['NONE', 'READ_TRACES=jaeger', 'read.traces (WATCHINGCAT_READ_TRACES): expected jaeger.queryEndpoint beside it'],
+    [
+      'NONE',
+      'ELASTICSEARCH_URL=http://user:hunter2@e:9200',
+      'elasticsearch.url (WATCHINGCAT_ELASTICSEARCH_URL): expected a URL such as',
+    ],
+  ])('%s %s', (name, written, problem) => {
+    const given = Object.fromEntries(
+      written.split(' ').map((each) => {
+        const at = each.indexOf('=');
+        return [`WATCHINGCAT_${name === 'NONE' ? '' : `${name}_`}${each.slice(0, at)}`, each.slice(at + 1)];
+      }),
+    );
+    const { problems } = inspectConfig({
+      flags: {},
+      env: { ...addresses[name as keyof typeof addresses], ...given },
+      cwd: folder,
+    });
+    expect(problems.join('\n')).toContain(problem);
+    if (!written.startsWith('ELASTICSEARCH_URL')) expect(problems.join('\n')).not.toContain('hunter2');
+  });
+
   it.each([
     [
       'an unknown variable',
@@ -165,7 +304,7 @@ describe('what stops the start', () => {
     [
       'a store that is not there',
       { WATCHINGCAT_READ_LOGS: 'elasticsearch' },
-      'read.logs (WATCHINGCAT_READ_LOGS): expected embedded, got "elasticsearch"',
+      'read.logs (WATCHINGCAT_READ_LOGS): expected elasticsearch.url beside it',
     ],
     [
       'a level that is none',
@@ -194,8 +333,8 @@ describe('what stops the start', () => {
     ],
     [
       'what is to come',
-      { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j' },
-      'WATCHINGCAT_JAEGER_OTLP_ENDPOINT: not available yet in this version',
+      { WATCHINGCAT_OIDC_ISSUER: 'http://j' },
+      'WATCHINGCAT_OIDC_ISSUER: not available yet in this version',
     ],
     [
       'a file that is not there',
@@ -217,7 +356,7 @@ describe('what stops the start', () => {
     ['what is no YAML', 'host: "x', ':1: not YAML:'],
     ['a key twice', 'host: localhost\nhost: localhost', ':2: not YAML:'],
     ['an alias', 'host: &a localhost\nenvironment: *a', 'aliases'],
-    ['what is to come', 'elasticsearch:\n  url: http://e', ':1): not available yet in this version'],
+    ['what is to come', 'tls:\n  certFile: /e', ':1): not available yet in this version'],
     ['a prototype', '__proto__: {host: 1.2.3.4}', 'unknown key'],
   ])('%s in the file', (_, text, problem) => {
     const found = problems({}, { '--config': file(text) });
@@ -283,6 +422,24 @@ it('tells where each value came from', () => {
     'http.port': '--http-port',
     'otlp.grpcPort': 'default',
   });
+});
+
+it('knows the translation strategies that there are', () => {
+  for (const strategy of translationStrategies) {
+    const config = load({
+      WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://prometheus:9090/api/v1/write',
+      WATCHINGCAT_PROMETHEUS_TRANSLATION_STRATEGY: strategy,
+      WATCHINGCAT_PROMETHEUS_PROMOTE_RESOURCE_ATTRIBUTES: 'service.name, host.name',
+      WATCHINGCAT_PROMETHEUS_DELTA_TO_CUMULATIVE: 'off',
+      WATCHINGCAT_PROMETHEUS_SERIES_MAX: '1000',
+    });
+    expect(config.prometheus).toMatchObject({
+      translationStrategy: strategy,
+      promoteResourceAttributes: ['service.name', 'host.name'],
+      deltaToCumulative: false,
+      seriesMax: 1000,
+    });
+  }
 });
 
 it('has a JSON Schema that knows every setting and no other key', () => {

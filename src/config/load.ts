@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { Fault, type Signal, signals } from '../base/index.ts';
-import { configFileBytesMax } from './limits.ts';
+import type { AccessConfig } from './access.ts';
+import { isLoopback, resolveDestinations } from './destinations.ts';
 import { nearest } from './nearest.ts';
 import {
+  type AccessSettings,
   configSchema,
   environmentName,
   type LogLevel,
@@ -13,7 +14,7 @@ import {
   settings,
   settingsToCome,
 } from './schema.ts';
-import { readHeaderList } from './values.ts';
+import { readSmallFile } from './small-file.ts';
 
 /** What the process runs with: every value read, every default filled in, every path absolute. */
 export interface Config {
@@ -29,9 +30,21 @@ export interface Config {
   /** Signals that the embedded store keeps; may be empty. */
   readonly embedded: ReadonlySet<Signal>;
   /** Store that answers for a signal; `none`: nothing here can be asked for it. */
-  readonly read: { readonly [S in Signal]: 'embedded' | 'none' };
-  /** Where a copy of everything goes; `endpoint` is scheme, host and port. `headers` are secret. */
-  readonly forward: { readonly endpoint: string; readonly headers: Readonly<Record<string, string>> } | undefined;
+  readonly read: { readonly [S in Signal]: StoreName | 'none' };
+  /** Where a copy of everything goes; `endpoint` is scheme, host and port. */
+  readonly forward: { readonly endpoint: string; readonly access: AccessConfig } | undefined;
+  /** Of each of these at least one address is there. */
+  readonly jaeger:
+    | { readonly otlpEndpoint?: string; readonly queryEndpoint?: string; readonly access: AccessConfig }
+    | undefined;
+  readonly prometheus:
+    | (Omit<Settings['prometheus'], keyof AccessSettings | 'headers' | 'headersFile'> & {
+        readonly access: AccessConfig;
+      })
+    | undefined;
+  readonly elasticsearch: { readonly url: string; readonly access: AccessConfig } | undefined;
+  /** Whether spans are counted into metrics. */
+  readonly spanMetrics: boolean;
   readonly clusterName: string | undefined;
   readonly cloudRegion: string | undefined;
   readonly environment: string | undefined;
@@ -39,6 +52,8 @@ export interface Config {
   /** What a person should know of this configuration, one sentence each: to be logged at the start. */
   readonly warnings: readonly string[];
 }
+
+type StoreName = 'embedded' | 'jaeger' | 'prometheus' | 'elasticsearch';
 
 /** Where settings come from, in rising order: the file, the environment, the flags. */
 export interface ConfigSources {
@@ -49,7 +64,7 @@ export interface ConfigSources {
 }
 
 /** Where a value was found: `default`, `WATCHINGCAT_HOST`, `--host`, `watchingcat.yaml:3`. */
-type Origin = string;
+export type Origin = string;
 
 /** The configuration as it was found, good or bad. */
 export interface Inspection {
@@ -140,43 +155,58 @@ export function inspectConfig(sources: ConfigSources): Inspection {
 
 /** What the settings mean together. Pushes a problem for each contradiction. */
 function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Origin, problems: string[]): Config {
-  const embedded = from.embedded ?? new Set<Signal>(signals);
-  const homeless = from.forward.otlpEndpoint === undefined ? signals.filter((signal) => !embedded.has(signal)) : [];
+  const { jaeger, prometheus, elasticsearch, forward } = resolveDestinations(from, cwd, origin, problems);
+  const external: { readonly [S in Signal]: ExternalStore } = {
+    traces: {
+      name: 'jaeger',
+      written: jaeger?.otlpEndpoint !== undefined,
+      read: jaeger?.queryEndpoint !== undefined,
+      setToRead: 'jaeger.queryEndpoint',
+      setToWrite: 'jaeger.otlpEndpoint',
+    },
+    metrics: {
+      name: 'prometheus',
+      written: prometheus?.remoteWriteUrl !== undefined,
+      read: prometheus?.queryUrl !== undefined,
+      setToRead: 'prometheus.queryUrl',
+      setToWrite: 'prometheus.remoteWriteUrl',
+    },
+    logs: {
+      name: 'elasticsearch',
+      written: elasticsearch !== undefined,
+      read: elasticsearch !== undefined,
+      setToRead: 'elasticsearch.url',
+      setToWrite: 'elasticsearch.url',
+    },
+  };
+  const embedded = from.embedded ?? new Set<Signal>(signals.filter((signal) => !external[signal].written));
+  const homeless =
+    forward === undefined ? signals.filter((signal) => !embedded.has(signal) && !external[signal].written) : [];
   if (homeless.length === signals.length) {
     problems.push(
-      `embedded (${origin('embedded')}): everything would go nowhere; ` +
-        'expected some of traces, metrics, logs, or forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
+      `embedded (${origin('embedded')}): everything would go nowhere; expected some of traces, metrics, logs, ` +
+        'or a destination such as forward.otlpEndpoint (WATCHINGCAT_FORWARD_OTLP_ENDPOINT)',
+    );
+  }
+  const takesMetrics = embedded.has('metrics') || external.metrics.written || forward !== undefined;
+  if (from.spanMetrics === 'on' && !takesMetrics) {
+    problems.push(
+      `spanMetrics (${origin('spanMetrics')}): nothing here takes metrics; expected metrics in embedded, or ${external.metrics.setToWrite}`,
     );
   }
   for (const signal of signals) {
-    if (from.read[signal] === 'embedded' && !embedded.has(signal)) {
+    const { name, setToRead } = external[signal];
+    const wanted = from.read[signal];
+    if (wanted === 'embedded' && !embedded.has(signal)) {
       problems.push(
         `read.${signal} (${origin(`read.${signal}`)}): the embedded store does not keep ${signal}; ` +
           `expected ${signal} in embedded (${origin('embedded')})`,
       );
     }
+    if (wanted === name && !external[signal].read) {
+      problems.push(`read.${signal} (${origin(`read.${signal}`)}): expected ${setToRead} beside it`);
+    }
   }
-  const { otlpEndpoint, otlpHeaders, otlpHeadersFile } = from.forward;
-  if (otlpEndpoint === undefined && (otlpHeaders !== undefined || otlpHeadersFile !== undefined)) {
-    const path = otlpHeaders === undefined ? 'forward.otlpHeadersFile' : 'forward.otlpHeaders';
-    problems.push(`${path} (${origin(path)}): expected forward.otlpEndpoint beside it`);
-  }
-  if (otlpHeaders !== undefined && otlpHeadersFile !== undefined) {
-    problems.push(
-      `forward.otlpHeadersFile (${origin('forward.otlpHeadersFile')}): ` +
-        `expected either this or forward.otlpHeaders (${origin('forward.otlpHeaders')}), not both`,
-    );
-  }
-  if (otlpEndpoint !== undefined && isOurselves(otlpEndpoint, from.host, from.otlp.grpcPort)) {
-    problems.push(
-      `forward.otlpEndpoint (${origin('forward.otlpEndpoint')}): expected another process, ` +
-        'but this is the address that WatchingCat itself receives on',
-    );
-  }
-  const fromFile =
-    otlpHeadersFile === undefined
-      ? undefined
-      : readHeadersFile(resolve(cwd, otlpHeadersFile), origin('forward.otlpHeadersFile'), problems);
   const fixedPorts = [
     ['otlp.grpcPort', from.otlp.grpcPort],
     ['otlp.httpPort', from.otlp.httpPort],
@@ -199,12 +229,15 @@ function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Or
     retentionMs: from.retention,
     embedded,
     read: {
-      traces: embedded.has('traces') ? 'embedded' : 'none',
-      metrics: embedded.has('metrics') ? 'embedded' : 'none',
-      logs: embedded.has('logs') ? 'embedded' : 'none',
+      traces: readFrom('traces'),
+      metrics: readFrom('metrics'),
+      logs: readFrom('logs'),
     },
-    forward:
-      otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, headers: fromFile ?? otlpHeaders ?? {} },
+    jaeger,
+    prometheus,
+    elasticsearch,
+    forward,
+    spanMetrics: from.spanMetrics === undefined ? external.traces.written && takesMetrics : from.spanMetrics === 'on',
     clusterName: from.cluster.name,
     cloudRegion: from.cloud.region,
     environment: from.environment,
@@ -220,10 +253,28 @@ function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Or
         ? []
         : [
             `Nothing here takes ${homeless.join(' and ')}, so that they are refused: ` +
-              'add them to WATCHINGCAT_EMBEDDED, or set WATCHINGCAT_FORWARD_OTLP_ENDPOINT.',
+              `add them to WATCHINGCAT_EMBEDDED, or set ${homeless.map((signal) => environmentName(external[signal].setToWrite)).join(', ')} or WATCHINGCAT_FORWARD_OTLP_ENDPOINT.`,
           ]),
     ],
   };
+
+  /** An external store where one can be asked, else what is kept here. */
+  function readFrom(signal: Signal): StoreName | 'none' {
+    const wanted = from.read[signal];
+    if (wanted !== undefined) return wanted;
+    if (external[signal].read) return external[signal].name;
+    return embedded.has(signal) ? 'embedded' : 'none';
+  }
+}
+
+/** The store that a signal has outside of this process. */
+interface ExternalStore {
+  readonly name: Exclude<StoreName, 'embedded'>;
+  readonly written: boolean;
+  readonly read: boolean;
+  /** Setting paths. */
+  readonly setToRead: string;
+  readonly setToWrite: string;
 }
 
 interface ConfigFile {
@@ -277,33 +328,6 @@ function readConfigFile(named: string, cwd: string, problems: string[]): ConfigF
   };
 }
 
-function readHeadersFile(path: string, origin: Origin, problems: string[]): Record<string, string> | undefined {
-  const content = readSmallFile(path);
-  if (typeof content !== 'string') {
-    problems.push(`forward.otlpHeadersFile (${origin}): ${path} ${content.why}`);
-    return undefined;
-  }
-  const headers = readHeaderList(content);
-  if (headers === undefined) {
-    problems.push(`forward.otlpHeadersFile (${origin}): expected name=value, one or more to a line, in ${path}`);
-  }
-  return headers;
-}
-
-function readSmallFile(path: string): string | { why: string } {
-  try {
-    const { size } = statSync(path);
-    if (size > configFileBytesMax) return { why: `has ${size} bytes, more than ${configFileBytesMax}` };
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') return { why: 'does not exist' };
-    if (code === 'EACCES') return { why: 'cannot be read: permission denied' };
-    if (code === 'EISDIR') return { why: 'is a folder' };
-    return { why: `cannot be read: ${String(code)}` };
-  }
-}
-
 /** undefined for variables that are none of ours although they begin like ours. */
 function unknownVariable(name: string, value: string): string | undefined {
   if (name === 'WATCHINGCAT_CONFIG' || name === 'WATCHINGCAT_ENDPOINT') return undefined;
@@ -337,16 +361,6 @@ function isPath(setting: Setting): boolean {
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
-}
-
-function isOurselves(endpoint: string, host: string, port: number): boolean {
-  const url = new URL(endpoint);
-  const hostname = url.hostname.replace(/^\[|\]$/g, '');
-  return url.port === String(port) && (hostname === host || isLoopback(hostname));
 }
 
 function at(tree: unknown, path: string): unknown {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { signals } from '../base/index.ts';
 import { logSizeBytesMin, portMax } from './limits.ts';
 import { readDurationMs, readSizeBytes } from './units.ts';
-import { checkHeaders, readGrpcEndpoint, readHeaderList, readSignalSet } from './values.ts';
+import { checkHeaders, readGrpcEndpoint, readHeaderList, readHttpUrl, readSignalSet } from './values.ts';
 
 // The one schema. Defaults, environment variables, flags, the YAML file's keys, the JSON Schema and the reference in
 // docs/configuration.md all come from here. A setting's names follow from its place: `otlp.grpcPort` in the file is
@@ -52,8 +52,64 @@ const signalSet = read(
   `some of ${signals.join(', ')}, separated by commas, or off`,
   readSignalSet,
 );
-const store = read(text, 'embedded', (raw) => (raw === 'embedded' ? raw : undefined));
+const httpUrl = (example: string) => read(text, `a URL such as ${example}, without user and password`, readHttpUrl);
+const secret = read(text, 'a text of one line', (raw) => (/^[\x20-\x7e\u00a0-\uffff]+$/.test(raw) ? raw : undefined));
+const count = read(scalar, 'a whole number', (raw) => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : undefined));
+const shardCount = read(scalar, 'a number from 1 to 64', (raw) =>
+  /^[1-9]\d?$/.test(String(raw)) && Number(raw) <= 64 ? Number(raw) : undefined,
+);
+const onOff = read(z.union([z.string(), z.boolean()], { error: 'on or off' }), 'on or off', (raw) => {
+  if (typeof raw === 'boolean') return raw;
+  return /^(on|true)$/i.test(raw) ? true : /^(off|false)$/i.test(raw) ? false : undefined;
+});
+const keys = read(
+  z.union([z.string(), z.array(z.string())], { error: 'attribute keys' }),
+  'attribute keys, separated by commas, or off',
+  (raw): readonly string[] | undefined => {
+    if (raw === 'off') return [];
+    const list = (typeof raw === 'string' ? raw.split(',') : raw).map((key) => key.trim());
+    return list.every((key) => key !== '' && !/\p{Cc}/u.test(key)) ? list : undefined;
+  },
+);
+function oneOf<Name extends string>(...names: readonly Name[]) {
+  return read(scalar, `one of ${names.join(', ')}`, (raw) => names.find((name) => name === String(raw)));
+}
+function store<Name extends string>(name: Name) {
+  const names = ['embedded', name] as const;
+  return read(text, `embedded or ${name}`, (raw) => names.find((each) => each === raw));
+}
 const logLevel = read(text, `one of ${logLevels.join(', ')}`, (raw) => logLevels.find((level) => level === raw));
+
+/** How a destination lets us in, the same settings for each. */
+function access(to: string, apiKey: string) {
+  const hidden = (description: string) => ({ writeOnly: true, description });
+  return {
+    username: word.optional().describe(`User for ${to} (basic authentication).`),
+    password: secret.optional().meta(hidden('Password of that user.')),
+    passwordFile: path.optional().describe('File that holds the password.'),
+    bearerToken: secret.optional().meta(hidden(`Token that is sent to ${to} as \`Authorization: Bearer …\`.`)),
+    bearerTokenFile: path.optional().describe('File that holds the token.'),
+    apiKey: secret.optional().meta(hidden(`API key, sent to ${to} as \`${apiKey}\`.`)),
+    apiKeyFile: path.optional().describe('File that holds the API key.'),
+    tls: group({
+      caFile: path
+        .optional()
+        .describe(`Certificates (PEM) that ${to} is recognised by, instead of those of the system.`),
+      certFile: path.optional().describe(`Certificate (PEM) that is shown to ${to}; with \`tls.keyFile\`.`),
+      keyFile: path.optional().describe('Its private key (PEM).'),
+    }),
+  };
+}
+function headersFor(to: string) {
+  return headers.optional().meta({
+    writeOnly: true,
+    description: `Headers of the requests to ${to}: \`name=value,name=value\`, values percent-encoded as in OTEL_EXPORTER_OTLP_HEADERS; in the file also a map.`,
+  });
+}
+const headersFile = (key: string) =>
+  path
+    .optional()
+    .describe(`File that holds \`${key}\`, for secrets that are mounted: the same form, one or more to a line.`);
 
 /** The settings as they are written: keys of the YAML file, in the order in which the documents show them. */
 export const configSchema = z.strictObject({
@@ -86,7 +142,9 @@ export const configSchema = z.strictObject({
   retention: group({
     traces: durationMs.prefault('7d').describe('How long the embedded store keeps spans.'),
     metrics: durationMs.prefault('15d').describe('How long the embedded store keeps data points.'),
-    logs: durationMs.prefault('7d').describe('How long the embedded store keeps log records.'),
+    logs: durationMs
+      .prefault('7d')
+      .describe('How long the embedded store keeps log records, and Elasticsearch its daily indices.'),
   }),
   deadLetters: group({
     maxBytes: sizeBytes
@@ -97,8 +155,8 @@ export const configSchema = z.strictObject({
   }),
   embedded: signalSet.optional().meta({
     description:
-      'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. A signal that has no destination at all is refused. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
-    defaultText: 'all signals',
+      'Signals that the embedded store keeps: some of `traces,metrics,logs`, or `off`. Unless set, those that are not written to Jaeger, Prometheus or Elasticsearch. A signal that has no destination at all is refused. Forwarding is a copy beside it and does not switch it off: what is forwarded cannot be asked for here. For a pure relay set `off` together with `forward.otlpEndpoint`.',
+    defaultText: 'signals without another store',
   }),
   forward: group({
     otlpEndpoint: grpcEndpoint
@@ -106,29 +164,109 @@ export const configSchema = z.strictObject({
       .describe(
         'OTLP gRPC endpoint that gets a copy of all three signals: `http://` without, `https://` with TLS; port 4317 where none is given.',
       ),
-    otlpHeaders: headers.optional().meta({
-      writeOnly: true,
+    otlpHeaders: headersFor('the forwarding endpoint'),
+    otlpHeadersFile: headersFile('forward.otlpHeaders'),
+    ...access('the forwarding endpoint', 'x-api-key: …'),
+  }),
+  jaeger: group({
+    otlpEndpoint: grpcEndpoint
+      .optional()
+      .describe('OTLP gRPC endpoint of Jaeger, such as `http://jaeger:4317`: traces are written there.'),
+    queryEndpoint: httpUrl('http://jaeger:16686')
+      .optional()
+      .describe('Where Jaeger is asked, such as `http://jaeger:16686`: traces are read from there.'),
+    headers: headersFor('Jaeger'),
+    headersFile: headersFile('jaeger.headers'),
+    ...access('Jaeger', 'x-api-key: …'),
+  }),
+  prometheus: group({
+    remoteWriteUrl: httpUrl('http://prometheus:9090/api/v1/write')
+      .optional()
+      .describe('Remote-write URL, such as `http://prometheus:9090/api/v1/write`: metrics are written there.'),
+    queryUrl: httpUrl('http://prometheus:9090')
+      .optional()
+      .describe('Base URL of the Prometheus API, such as `http://prometheus:9090`: metrics are read from there.'),
+    remoteWriteProtocol: oneOf('auto', '2.0', '1.0')
+      .prefault('auto')
+      .describe(
+        'Version of remote write: `2.0`, `1.0`, or `auto`: 2.0, and 1.0 where the other side does not know it.',
+      ),
+    translationStrategy: oneOf(
+      'UnderscoreEscapingWithSuffixes',
+      'UnderscoreEscapingWithoutSuffixes',
+      'NoUTF8EscapingWithSuffixes',
+      'NoTranslation',
+    )
+      .prefault('UnderscoreEscapingWithSuffixes')
+      .describe(
+        'How OTLP names become names in Prometheus, as its own `otlp.translation_strategy` says it: `UnderscoreEscapingWithSuffixes`, `UnderscoreEscapingWithoutSuffixes`, `NoUTF8EscapingWithSuffixes`, `NoTranslation`.',
+      ),
+    promoteResourceAttributes: keys.optional().meta({
       description:
-        'Headers of the forwarded requests: `name=value,name=value`, values percent-encoded as in OTEL_EXPORTER_OTLP_HEADERS; in the file also a map.',
+        'Resource attributes that become labels of every series, separated by commas, or `off`; all others are in `target_info`.',
+      defaultText: 'the 17 that Prometheus recommends',
     }),
-    otlpHeadersFile: path
+    keepIdentifyingResourceAttributes: onOff
+      .prefault('off')
+      .describe('`service.name`, `service.namespace` and `service.instance.id` as labels of `target_info`, too.'),
+    promoteScopeMetadata: onOff
+      .prefault('off')
+      .describe('Name, version, schema URL and attributes of the instrumentation scope as labels `otel_scope_…`.'),
+    convertHistogramsToNhcb: onOff
+      .prefault('off')
+      .describe(
+        'Explicit histograms as native histograms with custom buckets, instead of `_bucket`, `_sum`, `_count`.',
+      ),
+    deltaToCumulative: onOff
+      .prefault('on')
+      .describe(
+        'Sum up points of delta temporality, which Prometheus does not take; the sums survive a crash. Off: such points are refused.',
+      ),
+    replica: word
       .optional()
       .describe(
-        'File that holds `forward.otlpHeaders`, for secrets that are mounted: the same form, one or more to a line.',
+        'Label `watchingcat_replica` of the series that are summed up here. Needed where several processes write to one Prometheus, each with a name of its own.',
       ),
+    seriesMax: count
+      .prefault('0')
+      .describe('Series with a sample in the last hour; samples of further ones are refused. 0: no limit.'),
+    shards: shardCount
+      .prefault('4')
+      .describe('Requests to Prometheus at once; the samples of a series always go through the same one, in order.'),
+    headers: headersFor('Prometheus'),
+    headersFile: headersFile('prometheus.headers'),
+    ...access('Prometheus', 'x-api-key: …'),
   }),
-  read: group({
-    traces: store.optional().meta({
-      description: 'Store that answers for traces: `embedded`.',
-      defaultText: 'embedded where it keeps traces',
-    }),
-    metrics: store.optional().meta({
-      description: 'Store that answers for metrics: `embedded`.',
-      defaultText: 'embedded where it keeps metrics',
-    }),
-    logs: store
+  elasticsearch: group({
+    url: httpUrl('http://elasticsearch:9200')
       .optional()
-      .meta({ description: 'Store that answers for logs: `embedded`.', defaultText: 'embedded where it keeps logs' }),
+      .describe(
+        'Elasticsearch or OpenSearch, such as `http://elasticsearch:9200`: logs and Kubernetes events are written to and read from there.',
+      ),
+    headers: headersFor('Elasticsearch'),
+    headersFile: headersFile('elasticsearch.headers'),
+    ...access('Elasticsearch', 'Authorization: ApiKey …'),
+  }),
+  spanMetrics: read(text, 'on or off', (raw) => (['on', 'off'] as const).find((each) => each === raw))
+    .optional()
+    .meta({
+      description:
+        'Counts spans into metrics (`traces_spanmetrics_calls_total`, `traces_spanmetrics_duration_seconds`): what services and operations are told from where traces are in Jaeger, which counts nothing.',
+      defaultText: 'on where traces are written to Jaeger and metrics are taken',
+    }),
+  read: group({
+    traces: store('jaeger').optional().meta({
+      description: 'Store that answers for traces: `embedded` or `jaeger`.',
+      defaultText: 'jaeger where jaeger.queryEndpoint is set, else embedded',
+    }),
+    metrics: store('prometheus').optional().meta({
+      description: 'Store that answers for metrics: `embedded` or `prometheus`.',
+      defaultText: 'prometheus where prometheus.queryUrl is set, else embedded',
+    }),
+    logs: store('elasticsearch').optional().meta({
+      description: 'Store that answers for logs: `embedded` or `elasticsearch`.',
+      defaultText: 'elasticsearch where elasticsearch.url is set, else embedded',
+    }),
   }),
   cluster: group({
     name: word
@@ -146,17 +284,11 @@ export const configSchema = z.strictObject({
   }),
 });
 export type Settings = z.output<typeof configSchema>;
+/** What the settings of each destination have in common. */
+export type AccessSettings = Omit<Settings['jaeger'], 'otlpEndpoint' | 'queryEndpoint' | 'headers' | 'headersFile'>;
 
 /** Names that are reserved for what this version cannot do yet. Setting one is an error, not a silence. */
 export const settingsToCome: readonly string[] = [
-  'jaeger.otlpEndpoint',
-  'jaeger.queryEndpoint',
-  'prometheus.remoteWriteUrl',
-  'prometheus.queryUrl',
-  'elasticsearch.url',
-  'elasticsearch.username',
-  'elasticsearch.password',
-  'elasticsearch.apiKey',
   'k8sEnrichment',
   'apiKeysFile',
   'oidcIssuer',

@@ -26,6 +26,15 @@ export function readGrpcEndpoint(raw: string): string | undefined {
   return `${url.protocol}//${url.hostname}:${port}`;
 }
 
+/** An HTTP address as it was written, without a slash at its end; a path is kept. */
+export function readHttpUrl(raw: string): string | undefined {
+  const url = URL.parse(raw);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') return undefined;
+  // Credentials have settings of their own, which are secret.
+  if (url.username || url.password || url.hash) return undefined;
+  return raw.replace(/\/+$/, '');
+}
+
 /**
  * Headers by commas or lines, values percent-encoded.
  * @see OpenTelemetry specification "Environment Variable Specification", W3C Baggage list form.

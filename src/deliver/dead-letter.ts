@@ -2,7 +2,10 @@ import type { Frame } from '../base/index.ts';
 import type { Refusal } from '../stores/contract.ts';
 import type { DeadLetters } from '../wal/index.ts';
 
-/** Where dead letters go. `add` settles when the letter is on disk, or counted and named in the log where there is no room. */
+/**
+ * Where dead letters go. `add` settles when the letter is on disk, or counted and named in the log where there is no room;
+ * the frame must not be kept after that.
+ */
 export type DeadLetterSink = Pick<DeadLetters, 'add'>;
 
 /**

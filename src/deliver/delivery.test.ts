@@ -112,7 +112,8 @@ async function start(
     deadLetters: {
       add: async (letter) => {
         await addLetter(letter);
-        letters.push(letter);
+        // A copy: the memory of a frame is used again once its batch is settled.
+        letters.push({ ...letter, frame: { ...letter.frame, body: letter.frame.body.slice() } });
         return true;
       },
     },

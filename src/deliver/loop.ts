@@ -90,6 +90,8 @@ export class DeliveryLoop {
   /** Through here the log has been read. */
   #readSeq: number;
   #settledSeq: number;
+  /** What was read and is not settled lies in these, oldest first. */
+  readonly #lent: { throughSeq: number; buffers: readonly Buffer[] }[] = [];
   /** Full batches that have been read and not started, then the frames that do not make a full one yet. */
   #ready: Frame[][] = [];
   #rest: Frame[] = [];
@@ -234,6 +236,7 @@ export class DeliveryLoop {
       return;
     }
     this.#readSeq = Math.max(last.seq, found.skippedThrough);
+    if (found.buffers !== undefined) this.#lent.push({ throughSeq: last.seq, buffers: found.buffers });
     const weight = this.#meanBytes === 0 ? 1 : 0.2;
     this.#meanBytes += weight * (bytesOf(found.frames) / found.frames.length - this.#meanBytes);
     this.#meanRecords += weight * (recordsOf(found.frames) / found.frames.length - this.#meanRecords);
@@ -421,9 +424,19 @@ export class DeliveryLoop {
     }
     if (through !== undefined) {
       this.#settledSeq = through;
+      this.#giveBack(through);
       this.#options.onSettled(through);
     }
     this.#notify();
+  }
+
+  /** Destinations keep no batch: what it lay in can take the next one. */
+  #giveBack(throughSeq: number): void {
+    const { reader } = this.#options;
+    for (let read = this.#lent[0]; read !== undefined && read.throughSeq <= throughSeq; read = this.#lent[0]) {
+      this.#lent.shift();
+      reader.recycle?.(read.buffers);
+    }
   }
 
   /** Waits out the backoff. False: stopping. */

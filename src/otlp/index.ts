@@ -2,8 +2,17 @@ export { jsonToProtobuf } from './json-in.ts';
 export { protobufToJson } from './json-out.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type Json, plainAttributes, plainValue } from './plain.ts';
-export { labelName, type MetricKind, metricName, promotedResourceAttributes } from './prometheus-names.ts';
-export { encodeResourceAttribute, resourceHas, resourceText, spliceResources } from './resource.ts';
+export {
+  labelName,
+  type MetricKind,
+  metricName,
+  promotedResourceAttributes,
+  type TranslationStrategy,
+  translationStrategies,
+  unitName,
+} from './prometheus-names.ts';
+export { eachRecord, encodeTrace, type OriginBytes } from './records.ts';
+export { encodeResourceAttribute, identityAttributes, resourceHas, resourceText, spliceResources } from './resource.ts';
 export {
   decodeExportResponse,
   decodeStatus,
@@ -19,5 +28,6 @@ export {
   varintSize,
   Writer,
   wireBytes,
+  wireFixed64,
   wireVarint,
 } from './wire.ts';

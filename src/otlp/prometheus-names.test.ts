@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { labelName, type MetricKind, metricName, promotedResourceAttributes } from './index.ts';
+import {
+  labelName,
+  type MetricKind,
+  metricName,
+  promotedResourceAttributes,
+  type TranslationStrategy,
+  unitName,
+} from './index.ts';
 
 describe('B21 metric names', () => {
   it.each<[name: string, unit: string, kind: MetricKind, expected: string]>([
@@ -38,6 +45,36 @@ describe('B21 metric names', () => {
     expect(metricName(name, unit, kind)).toBe(expected);
     if (expected !== '') expect(expected).toMatch(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/);
   });
+});
+
+describe('the other strategies', () => {
+  it.each<[strategy: TranslationStrategy, name: string, unit: string, kind: MetricKind, expected: string]>([
+    ['NoTranslation', 'http.requests', 's', 'monotonicSum', 'http.requests'],
+    ['UnderscoreEscapingWithoutSuffixes', 'http.requests', 's', 'monotonicSum', 'http_requests'],
+    ['UnderscoreEscapingWithoutSuffixes', 'a__b!!c', '', 'gauge', 'a__b_c'],
+    ['UnderscoreEscapingWithoutSuffixes', '9lives', '', 'gauge', '_9lives'],
+    ['NoUTF8EscapingWithSuffixes', 'http.requests', '', 'monotonicSum', 'http.requests_total'],
+    ['NoUTF8EscapingWithSuffixes', 'http.requests.total', 'By', 'monotonicSum', 'http.requests_bytes_total'],
+    ['NoUTF8EscapingWithSuffixes', 'speed', 'm/s', 'gauge', 'speed_meters_per_second'],
+    ['NoUTF8EscapingWithSuffixes', 'cpu.ratio', '1', 'gauge', 'cpu_ratio'],
+    ['NoUTF8EscapingWithSuffixes', 'size.bytes', 'By', 'gauge', 'size.bytes'],
+  ])('%s: %j in %j, a %s, is %j', (strategy, name, unit, kind, expected) => {
+    expect(metricName(name, unit, kind, strategy)).toBe(expected);
+  });
+
+  it('labels stay as they are where names may be any UTF-8', () => {
+    expect(labelName('http.méthod', 'NoTranslation')).toBe('http.méthod');
+    expect(labelName('__', 'NoUTF8EscapingWithSuffixes')).toBe('');
+  });
+
+  it.each([
+    ['s', 'seconds'],
+    ['By/s', 'bytes_per_second'],
+    ['1', ''],
+    ['/s', 'per_second'],
+    ['{item}', ''],
+    ['', ''],
+  ])('unit %j is %j', (unit, expected) => expect(unitName(unit)).toBe(expected));
 });
 
 describe('B21 label names', () => {

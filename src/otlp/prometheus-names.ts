@@ -1,6 +1,15 @@
-// Names by the Prometheus OTLP translation `UnderscoreEscapingWithSuffixes`, the default of Prometheus 3, so that a query
-// that works on a real Prometheus works on the embedded store. Source of the rules: prometheus/otlptranslator v1.0.0 and
-// the settings with which Prometheus calls it.
+// Names by the Prometheus OTLP translation, so that a query that works on a real Prometheus works on the embedded store.
+// Source of the rules: prometheus/otlptranslator v1.0.0 and the settings with which Prometheus calls it.
+
+/** As Prometheus' `otlp.translation_strategy` names them; the first is its default, and ours. */
+export const translationStrategies = [
+  'UnderscoreEscapingWithSuffixes',
+  'UnderscoreEscapingWithoutSuffixes',
+  'NoUTF8EscapingWithSuffixes',
+  'NoTranslation',
+] as const;
+export type TranslationStrategy = (typeof translationStrategies)[number];
+const escaping = 'UnderscoreEscapingWithSuffixes' satisfies TranslationStrategy;
 
 export type MetricKind = 'gauge' | 'sum' | 'monotonicSum' | 'histogram' | 'exponentialHistogram' | 'summary';
 
@@ -49,7 +58,25 @@ const perUnits: ReadonlyMap<string, string> = new Map([
  * The `__name__` of a metric's series, before `_bucket`, `_count` and `_sum`.
  * @returns '' where nothing valid is left of the name; Prometheus drops such a metric.
  */
-export function metricName(name: string, unit: string, kind: MetricKind): string {
+export function metricName(
+  name: string,
+  unit: string,
+  kind: MetricKind,
+  strategy: TranslationStrategy = escaping,
+): string {
+  switch (strategy) {
+    case 'UnderscoreEscapingWithSuffixes':
+      return escapedWithSuffixes(name, unit, kind);
+    case 'UnderscoreEscapingWithoutSuffixes':
+      return startingRight(name.split(/[^a-zA-Z0-9:_]+/).filter((part) => part !== ''));
+    case 'NoUTF8EscapingWithSuffixes':
+      return withSuffixes(name, unit, kind);
+    case 'NoTranslation':
+      return name;
+  }
+}
+
+function escapedWithSuffixes(name: string, unit: string, kind: MetricKind): string {
   let tokens = name.split(/[^a-zA-Z0-9:]+/).filter((token) => token !== '');
   const [main, per] = unitSuffixes(unit);
   let mainSuffix = tokens.includes(main) ? '' : main;
@@ -60,19 +87,57 @@ export function metricName(name: string, unit: string, kind: MetricKind): string
   if (kind === 'monotonicSum') tokens = [...tokens.filter((token) => token !== 'total'), 'total'];
   // Only gauges: instrumentations give the unit 1 to counts of things, too.
   if (unit === '1' && kind === 'gauge') tokens = [...tokens.filter((token) => token !== 'ratio'), 'ratio'];
+  return startingRight(tokens);
+}
+
+function startingRight(tokens: readonly string[]): string {
   const joined = tokens.join('_');
   const valid = /^[0-9]/.test(joined) ? `_${joined}` : joined;
   return /^_*$/.test(valid) ? '' : valid;
 }
 
-function unitSuffixes(unit: string): [string, string] {
+/** The name as it is, with suffixes behind it. */
+function withSuffixes(name: string, unit: string, kind: MetricKind): string {
+  let base = name;
+  const behind: string[] = [];
+  const last = unit === '1' && kind === 'gauge' ? 'ratio' : kind === 'monotonicSum' ? 'total' : '';
+  if (last !== '') {
+    base = withoutSuffix(base, last);
+    behind.unshift(last);
+  }
+  const [main, per] = rawUnitSuffixes(unit);
+  if (per !== '') {
+    base = withoutSuffix(base, per);
+    behind.unshift(per);
+  }
+  if (main !== '' && !base.endsWith(main)) behind.unshift(main);
+  return [base, ...behind].join('_');
+}
+
+/** With the character before it, whatever that is. */
+function withoutSuffix(name: string, suffix: string): string {
+  return name.endsWith(suffix) && name.length > suffix.length + 1 ? name.slice(0, -(suffix.length + 1)) : name;
+}
+
+function rawUnitSuffixes(unit: string): [string, string] {
   const slash = unit.indexOf('/');
   const main = (slash < 0 ? unit : unit.slice(0, slash)).trim();
   const per = slash < 0 ? '' : unit.slice(slash + 1).trim();
-  const mainSuffix = /[{}]/.test(main) ? '' : cleaned(units.get(main) ?? main);
-  if (per === '' || /[{}]/.test(per)) return [mainSuffix, ''];
-  const perSuffix = cleaned(`per_${perUnits.get(per) ?? per}`);
-  return [mainSuffix, perSuffix === 'per_' ? '' : perSuffix.replace(/_$/, '')];
+  return [
+    /[{}]/.test(main) ? '' : (units.get(main) ?? main),
+    per === '' || /[{}]/.test(per) ? '' : `per_${perUnits.get(per) ?? per}`,
+  ];
+}
+
+function unitSuffixes(unit: string): [string, string] {
+  const [main, per] = rawUnitSuffixes(unit).map(cleaned) as [string, string];
+  return [main, per === 'per_' ? '' : per.replace(/_$/, '')];
+}
+
+/** The unit as Prometheus' metadata has it: `seconds`, `bytes_per_second`; '' for none. */
+export function unitName(unit: string): string {
+  const [main, per] = rawUnitSuffixes(unit).map(cleaned) as [string, string];
+  return (main !== '' && per !== '' ? `${main}_${per}` : main || per).replace(/^_/, '').replace(/_$/, '');
 }
 
 /** Runs of what no name may hold become one underscore; none in front. */
@@ -84,7 +149,8 @@ function cleaned(unit: string): string {
  * The label of an attribute. Runs of underscores stay, as Prometheus is configured by default.
  * @returns '' where nothing valid is left of the key; Prometheus refuses such a label.
  */
-export function labelName(key: string): string {
+export function labelName(key: string, strategy: TranslationStrategy = escaping): string {
+  if (strategy === 'NoUTF8EscapingWithSuffixes' || strategy === 'NoTranslation') return /^_*$/.test(key) ? '' : key;
   const escaped = key.replace(/[^a-zA-Z0-9_]/gu, '_');
   const label = /^[0-9]/.test(escaped) ? `key_${escaped}` : /^_(?!_)/.test(escaped) ? `key${escaped}` : escaped;
   return /^_*$/.test(label) ? '' : label;

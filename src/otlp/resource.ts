@@ -3,6 +3,16 @@ import { Reader, readString, varintSize, Writer, wireBytes } from './wire.ts';
 
 // Enrichment on the bytes: attributes are looked up where they lie, and added by changing two length prefixes.
 
+/**
+ * The attributes that say who a resource is; of each the first that is there and not empty. Sources: OpenTelemetry semantic
+ * conventions "Service", "Deployment"; `environment` and `k8s.namespace.name` are what enrichment adds.
+ */
+export const identityAttributes = {
+  name: ['service.name'],
+  namespace: ['service.namespace', 'k8s.namespace.name'],
+  environment: ['deployment.environment.name', 'deployment.environment', 'environment'],
+} as const;
+
 /** One `Resource.attributes` field with a string value: tag, length and KeyValue. Encode it once, not per request. */
 export function encodeResourceAttribute(key: string, value: string): Uint8Array {
   const writer = new Writer();

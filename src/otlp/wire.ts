@@ -62,8 +62,8 @@ export function groupEnd(bytes: Uint8Array, field: number, start: number, end: n
  * @throws Fault `malformed` with the offset, from `next`; on bytes that `walk` has passed it never happens.
  */
 export class Reader {
-  readonly buffer: Uint8Array;
-  readonly end: number;
+  buffer: Uint8Array;
+  end: number;
   /** Number of the field that `next` stopped at. */
   field = 0;
   wireType = 0;
@@ -81,6 +81,16 @@ export class Reader {
     this.end = end;
     this.valueStart = start;
     this.valueEnd = start;
+  }
+
+  /** The same reader over another message: for loops that would otherwise make one for each value. */
+  over(buffer: Uint8Array, start: number, end: number): this {
+    this.buffer = buffer;
+    this.end = end;
+    this.field = 0;
+    this.valueStart = start;
+    this.valueEnd = start;
+    return this;
   }
 
   /** Goes to the next field; false at the end of the message. */
@@ -151,6 +161,14 @@ export class Reader {
 
   bool(): boolean {
     return (this.#low | this.#high) !== 0;
+  }
+
+  /** The halves of a varint of 64 bits, signed; for loops in which a bigint is too slow. */
+  varintLow(): number {
+    return this.#low | 0;
+  }
+  varintHigh(): number {
+    return this.#high | 0;
   }
 
   /** Varint as uint64. */
@@ -296,6 +314,11 @@ export class Writer {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  /** Part of what was written, as a view that holds until more is written. */
+  view(start: number, end: number): Uint8Array {
+    return this.#buffer.subarray(start, end);
+  }
+
   /** Takes back everything after `length`. */
   truncate(length: number): void {
     this.#length = length;
@@ -383,6 +406,15 @@ export class Writer {
   bareFixed64(value: bigint): void {
     this.#reserve(8);
     this.#view.setBigUint64(this.#length, BigInt.asUintN(64, value), true);
+    this.#length += 8;
+  }
+
+  /** A double by its bits, so that each NaN stays what it is. */
+  doubleBits(field: number, low: number, high: number): void {
+    this.tag(field, wireFixed64);
+    this.#reserve(8);
+    this.#view.setUint32(this.#length, low, true);
+    this.#view.setUint32(this.#length + 4, high, true);
     this.#length += 8;
   }
 

@@ -11,6 +11,7 @@ import type {
   MetricSummary,
   OperationSummary,
   Page,
+  PromqlAnswer,
   Readers,
   TimeRange,
   TraceReader,
@@ -22,7 +23,7 @@ import { createGate, type GateLimits } from './gate.ts';
 import { histogramInterval } from './histogram.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
 import { pace } from './pace.ts';
-import { compare, type Service, services } from './services.ts';
+import { compare, namesOnly, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
 /** Logs of a trace: as a log search, but the range may be left to the trace's own time. */
@@ -42,7 +43,7 @@ interface TraceLogs extends Page<LogRow> {
  */
 export interface Queries {
   services(range: TimeRange, cancel: AbortSignal): Promise<Page<Service>>;
-  operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<readonly OperationSummary[]>;
+  operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<Page<OperationSummary>>;
   traces(search: TraceSearch, cancel: AbortSignal): Promise<Page<TraceSummary>>;
   /** TracesData in protobuf. @throws Fault `notFound`. */
   trace(traceId: string, cancel: AbortSignal): Promise<Uint8Array>;
@@ -67,11 +68,11 @@ export interface Queries {
   metricsInstant(
     search: { query: string; timeMs: number; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] }>;
+  ): Promise<{ readonly type: 'vector' | 'matrix'; readonly series: readonly Series[] } | PromqlAnswer>;
   metricsRange(
     search: { query: string; steps: Steps; budgetMs: number | undefined },
     cancel: AbortSignal,
-  ): Promise<readonly Series[]>;
+  ): Promise<readonly Series[] | PromqlAnswer>;
 }
 
 export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {
@@ -87,9 +88,12 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     operations: (service, range, cancel) => {
       const reader = traceReader(readers);
-      return gate.run(cancel, async (stop) =>
-        (await reader.operations(service, range, stop)).toSorted((a, b) => compare(a.name, b.name) || a.kind - b.kind),
-      );
+      return gate.run(cancel, async (stop) => {
+        const found = await reader.operations(service, range, stop);
+        const warnings = found.some(({ spanCount }) => spanCount === undefined) ? [namesOnly] : [];
+        const items = found.toSorted((a, b) => compare(a.name, b.name) || a.kind - b.kind);
+        return { items, next: undefined, incomplete: warnings.length > 0, warnings };
+      });
     },
 
     traces: (search, cancel) => {
@@ -159,6 +163,9 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     metricsInstant: ({ query, timeMs, budgetMs }, cancel) => {
       const reader = metricReader(readers);
+      if (reader.promqlInstant !== undefined) {
+        return gate.run(cancel, (stop) => reader.promqlInstant!({ query, timeMs }, stop), budgetMs);
+      }
       const expression = parsePromql(query);
       return gate.run(
         cancel,
@@ -169,6 +176,9 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
 
     metricsRange: ({ query, steps, budgetMs }, cancel) => {
       const reader = metricReader(readers);
+      if (reader.promqlRange !== undefined) {
+        return gate.run(cancel, (stop) => reader.promqlRange!({ query, ...steps }, stop), budgetMs);
+      }
       const expression = parsePromql(query);
       return gate.run(
         cancel,

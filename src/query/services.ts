@@ -8,12 +8,17 @@ export interface Service {
   readonly environment: string;
   /** In the order traces, metrics, logs. */
   readonly signals: readonly Signal[];
-  readonly spanCount: number;
-  readonly errorCount: number;
-  /** Of its spans; undefined where there are none. */
+  /** undefined where the store of its spans knows their service by name only; so are errors. */
+  readonly spanCount: number | undefined;
+  readonly errorCount: number | undefined;
+  /** Of its spans; undefined where there are none, or not known. */
   readonly durationNanos: Quantiles | undefined;
-  readonly lastSeenUnixNano: bigint;
+  /** undefined where no signal tells. */
+  readonly lastSeenUnixNano: bigint | undefined;
 }
+
+export const namesOnly =
+  'spans are not counted: their store knows names only, and there are no span metrics of this time yet';
 
 /**
  * Services that sent anything in the range, by name, namespace and environment. A store that fails costs its own
@@ -31,15 +36,24 @@ export async function services(readers: Readers, range: TimeRange, cancel: Abort
   }
   const failed = answers.find((answer) => answer.status === 'rejected');
   if (failed !== undefined && warnings.length === answers.length) throw failed.reason;
+  if (summaries.some(({ records }) => records === undefined)) warnings.push(namesOnly);
   return { items: mergeServices(summaries), next: undefined, incomplete: warnings.length > 0, warnings };
 }
 
 /** One row a service from one row a service and signal. What names no service (metrics of nodes, say) is none. */
 export function mergeServices(summaries: readonly ServiceSummary[]): readonly Service[] {
-  const named = summaries.filter(({ name }) => name !== '');
-  const groups = Map.groupBy(named, ({ name, namespace, environment }) =>
+  const known = summaries.filter(({ name, records }) => name !== '' && records !== undefined);
+  const groups = Map.groupBy(known, ({ name, namespace, environment }) =>
     JSON.stringify([name, namespace, environment]),
   );
+  // Where a name is all that is known it is no service of its own beside those of that name.
+  for (const bare of summaries.filter(({ name, records }) => name !== '' && records === undefined)) {
+    const same = [...groups.values()].filter(([first]) => first?.name === bare.name);
+    if (same.length === 0) groups.set(JSON.stringify([bare.name, '', '']), [bare]);
+    for (const rows of same) {
+      if (rows.every(({ signal }) => signal !== bare.signal)) rows.push(bare);
+    }
+  }
   return [...groups.values()].map(merge).sort(byName);
 }
 
@@ -51,15 +65,17 @@ function merge(rows: readonly ServiceSummary[]): Service {
     namespace,
     environment,
     signals: signals.filter((signal) => rows.some((row) => row.signal === signal)),
-    spanCount: traces?.records ?? 0,
-    errorCount: traces?.errors ?? 0,
+    spanCount: traces === undefined ? 0 : traces.records,
+    errorCount: traces === undefined ? 0 : traces.errors,
     durationNanos: traces?.durationNanos,
-    lastSeenUnixNano: rows.map((row) => row.lastSeenUnixNano).reduce(later),
+    lastSeenUnixNano: rows
+      .flatMap(({ lastSeenUnixNano }) => lastSeenUnixNano ?? [])
+      .reduce<bigint | undefined>(later, undefined),
   };
 }
 
-function later(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
+function later(a: bigint | undefined, b: bigint): bigint {
+  return a !== undefined && a > b ? a : b;
 }
 
 function byName(a: Service, b: Service): number {

@@ -4,7 +4,8 @@ import type { Signal } from '../base/index.ts';
 export interface Sender {
   /** Peer address without port, IPv4-mapped IPv6 written as IPv4. */
   readonly address: string;
-  readonly protocol: 'grpc' | 'http/protobuf' | 'http/json';
+  /** `internal`: made by this process. */
+  readonly protocol: 'grpc' | 'http/protobuf' | 'http/json' | 'internal';
 }
 
 /** What became of a request that was accepted; `rejected` > 0 or a non-empty `message` makes a partial success. */

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Admission } from './admission.ts';
 import { BodyPieces } from './body.ts';
+import { BodyPool } from './body-pool.ts';
 import { peerAddress } from './listener.ts';
 
 describe('admission', () => {
@@ -12,7 +13,7 @@ describe('admission', () => {
     expect(admission.reserve(again, 200)).toMatchObject({ code: 'unavailable', retryAfterMs: 1_000 });
     expect(admission.reserve(other, 500)).toBeUndefined();
     expect(admission.reserve(other, 1)).toMatchObject({ code: 'unavailable' });
-    admission.release(one, 500);
+    admission.release(one, 500, 0);
     expect(admission.reserve(other, 100)).toBeUndefined();
     expect(admission.heldBytes).toBe(600);
   });
@@ -24,12 +25,13 @@ describe('admission', () => {
     admission.close(account);
     expect(admission.open('10.0.0.1')).toBe(account);
     admission.close(account);
-    admission.release(account, 500);
+    admission.release(account, 500, 0);
     expect(admission.open('10.0.0.1')).not.toBe(account);
   });
 });
 
 it('joins pieces of any size to what was sent', () => {
+  const blocks = new BodyPool();
   const piece = fc.oneof(fc.uint8Array({ maxLength: 3 }), fc.uint8Array({ minLength: 500, maxLength: 2_000 }));
   fc.assert(
     fc.property(fc.array(piece, { minLength: 1, maxLength: 600, size: 'max' }), (pieces) => {
@@ -37,7 +39,7 @@ it('joins pieces of any size to what was sent', () => {
       const body = new BodyPieces();
       for (const bytes of pieces) body.push(Buffer.from(bytes));
       expect(body.sizeBytes).toBe(all.length);
-      expect(body.take().equals(all)).toBe(true);
+      expect(body.take(blocks).body.equals(all)).toBe(true);
     }),
     { numRuns: 20 },
   );

@@ -1,17 +1,28 @@
 import { Fault } from '../base/index.ts';
-import { collectEveryBytes, inFlightBytesMax, inFlightBytesPerSenderMax, retryAfterMs } from './limits.ts';
+import { BodyPool } from './body-pool.ts';
+import {
+  blocksIdleMs,
+  collectEveryBytes,
+  inFlightBytesMax,
+  inFlightBytesPerSenderMax,
+  retryAfterMs,
+} from './limits.ts';
 import { collectYoung } from './young.ts';
 
 /**
- * Bounds the bytes of all requests that are being received or processed, so that memory cannot run away.
- * One for all listeners. A sender is an address: what it opens more connections for does not give it more room.
+ * Bounds the bytes of all requests that are being received or processed, so that memory cannot run away, and lends the
+ * memory for them. One for all listeners. A sender is an address: what it opens more connections for does not give it
+ * more room.
  */
 export class Admission {
+  /** Memory for bodies. A block may be up to twice as large as what was reserved for it. */
+  readonly blocks = new BodyPool();
   readonly #bytesMax: number;
   readonly #bytesPerSenderMax: number;
   readonly #accounts = new Map<string, Account>();
   #heldBytes = 0;
-  #releasedBytes = 0;
+  #garbageBytes = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: { bytesMax?: number; bytesPerSenderMax?: number } = {}) {
     this.#bytesMax = options.bytesMax ?? inFlightBytesMax;
@@ -48,17 +59,27 @@ export class Admission {
     return undefined;
   }
 
-  /** Gives it back: nobody needs the bytes any more. */
-  release(account: Account, bytes: number): void {
+  /**
+   * Gives it back: nobody needs the bytes any more.
+   * @param garbageBytes Those that lay in buffers of their own, which the collector of garbage has to find.
+   */
+  release(account: Account, bytes: number, garbageBytes: number): void {
     this.#heldBytes -= bytes;
     account.heldBytes -= bytes;
-    this.#releasedBytes += bytes;
-    if (this.#releasedBytes >= collectEveryBytes) {
-      this.#releasedBytes = 0;
+    this.#garbageBytes += garbageBytes;
+    if (this.#garbageBytes >= collectEveryBytes) {
+      this.#garbageBytes = 0;
       setImmediate(collectYoung); // after the answer that is about to be written
     }
     if (account.connections === 0 && account.heldBytes === 0) this.#accounts.delete(account.address);
+    if (this.#heldBytes === 0) this.#idleTimer ??= setTimeout(this.#onIdle, blocksIdleMs).unref();
   }
+
+  /** The blocks go if at this moment none is in use: under load that is never so, and else they are soon made again. */
+  readonly #onIdle = (): void => {
+    this.#idleTimer = undefined;
+    if (this.#heldBytes === 0) this.blocks.clear();
+  };
 }
 
 /** What one peer holds. Owned by `Admission`. */

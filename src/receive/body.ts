@@ -1,3 +1,5 @@
+import type { BodyPool } from './body-pool.ts';
+
 /** Pieces of a body as they come from the socket, joined once. Peers choose the size of the pieces, so tiny ones are merged on the way. */
 export class BodyPieces {
   #pieces: Buffer[] = [];
@@ -15,18 +17,18 @@ export class BodyPieces {
     }
   }
 
-  /** All bytes; the pieces are given up. */
-  take(): Buffer {
+  /** All bytes; the pieces are given up. `block`: what they lie in, where it came from `blocks`. */
+  take(blocks: BodyPool): { body: Buffer; block: Buffer | undefined } {
     const pieces = this.#pieces;
     this.#pieces = [];
-    if (pieces.length === 1) return pieces[0] as Buffer;
-    const body = Buffer.allocUnsafeSlow(this.sizeBytes); // not from the pool: a worker may take it over
+    if (pieces.length === 1) return { body: pieces[0] as Buffer, block: undefined };
+    const block = blocks.take(this.sizeBytes);
     let at = 0;
     for (const piece of pieces) {
-      body.set(piece, at);
+      block.set(piece, at);
       at += piece.length;
     }
-    return body;
+    return { body: block.subarray(0, at), block };
   }
 
   clear(): void {

@@ -31,10 +31,12 @@ export class Call implements StreamHandler {
   #prefix: Uint8Array | undefined;
   #prefixAt = 0;
   #messageBytes = 0;
-  /** As much of the message as has come; grows to `#messageBytes`. */
-  #body: Buffer = noBytes;
+  /** Of the admission's; holds as much of the message as has come; grows to `#messageBytes`. */
+  #block: Buffer = noBytes;
   #bodyAt = 0;
   #heldBytes = 0;
+  /** Of those, in a buffer of their own. */
+  #garbageBytes = 0;
   #phase: 'receiving' | 'processing' | 'ended' = 'receiving';
   /** `accept` or a thread has the body, also after the client has had its answer. */
   #lent = false;
@@ -118,8 +120,8 @@ export class Call implements StreamHandler {
       this.fail(new Fault('badFrame', 'more than one message in a unary call'));
       return;
     }
-    if (received > this.#body.length && !this.#grow(received)) return;
-    bytes.copy(this.#body, this.#bodyAt, from, end);
+    if (received > this.#block.length && !this.#grow(received)) return;
+    bytes.copy(this.#block, this.#bodyAt, from, end);
     this.#bodyAt = received;
   }
 
@@ -145,16 +147,17 @@ export class Call implements StreamHandler {
   /** Room for at least so many bytes: for all that is announced, unless that is much more than what has come. */
   #grow(bytesMin: number): boolean {
     const { admission } = this.#connection.listener;
-    const bytes = Math.min(this.#messageBytes, Math.max(bytesMin, this.#body.length * 2, firstBodyBytes));
-    const full = admission.reserve(this.#connection.account, bytes - this.#body.length);
+    const bytes = Math.min(this.#messageBytes, Math.max(bytesMin, this.#heldBytes * 2, firstBodyBytes));
+    const full = admission.reserve(this.#connection.account, bytes - this.#heldBytes);
     if (full !== undefined) {
       this.fail(full);
       return false;
     }
     this.#heldBytes = bytes;
-    const body = Buffer.allocUnsafeSlow(bytes); // not from the pool: a worker may take it over
-    if (this.#bodyAt > 0) this.#body.copy(body, 0, 0, this.#bodyAt);
-    this.#body = body;
+    const block = admission.blocks.take(bytes);
+    if (this.#bodyAt > 0) this.#block.copy(block, 0, 0, this.#bodyAt);
+    admission.blocks.give(this.#block);
+    this.#block = block;
     return true;
   }
 
@@ -171,8 +174,7 @@ export class Call implements StreamHandler {
     }
     this.#phase = 'processing';
     this.deadlineMs = this.#clientDeadlineMs;
-    const body = this.#body;
-    this.#body = noBytes;
+    const body = this.#block.subarray(0, this.#messageBytes);
     if (this.#method === 'health') {
       this.#answerHealth(body);
       return;
@@ -214,8 +216,9 @@ export class Call implements StreamHandler {
       this.fail(full);
       return;
     }
-    listener.admission.release(account, this.#heldBytes);
+    this.#giveBack();
     this.#heldBytes = body.length;
+    this.#garbageBytes = body.length;
     this.#accept(this.#method as Signal, body);
   }
 
@@ -282,7 +285,6 @@ export class Call implements StreamHandler {
 
   #end(code: Fault['code'] | 'ok' | 'cancelled'): void {
     this.#phase = 'ended';
-    this.#body = noBytes;
     if (!this.#lent) this.#giveBack();
     const { listener } = this.#connection;
     listener.callEnded(this);
@@ -292,8 +294,12 @@ export class Call implements StreamHandler {
   }
 
   #giveBack(): void {
-    this.#connection.listener.admission.release(this.#connection.account, this.#heldBytes);
+    const { admission } = this.#connection.listener;
+    admission.blocks.give(this.#block);
+    this.#block = noBytes;
+    admission.release(this.#connection.account, this.#heldBytes, this.#garbageBytes);
     this.#heldBytes = 0;
+    this.#garbageBytes = 0;
   }
 }
 

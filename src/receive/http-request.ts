@@ -30,6 +30,8 @@ export class Request {
   #format: Format = 'json';
   #encoding: Encoding | 'identity' = 'identity';
   #heldBytes = 0;
+  /** The body lies in it, if it is one of the admission's. */
+  #block: Buffer | undefined;
   /** `accept` or a thread has the body, also after the client has had its answer. */
   #lent = false;
   #ended = false;
@@ -140,7 +142,7 @@ export class Request {
 
   #unpack(): void {
     const signal = this.#signal as Signal;
-    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#pieces.take();
+    const body = this.#pieces.sizeBytes === 0 ? noBytes : this.#joined();
     // An empty body is an empty request in either form, and nothing is what no compressor makes. OTLP 1.11.0: success.
     if (body.length === 0) {
       this.#accept(signal, body);
@@ -166,6 +168,12 @@ export class Request {
     }
   }
 
+  #joined(): Buffer {
+    const { body, block } = this.#pieces.take(this.#listener.options.admission.blocks);
+    this.#block = block;
+    return body;
+  }
+
   #unpacked(signal: Signal, body: Uint8Array): void {
     if (this.#ended) {
       this.#giveBack();
@@ -178,7 +186,7 @@ export class Request {
       this.fail(full);
       return;
     }
-    admission.release(this.#account, this.#heldBytes);
+    this.#giveBack();
     this.#heldBytes = body.length;
     this.#accept(signal, body);
   }
@@ -270,7 +278,11 @@ export class Request {
   }
 
   #giveBack(): void {
-    this.#listener.options.admission.release(this.#account, this.#heldBytes);
+    const { admission } = this.#listener.options;
+    if (this.#block !== undefined) admission.blocks.give(this.#block);
+    this.#block = undefined;
+    // Node makes a buffer of its own of each piece that comes.
+    admission.release(this.#account, this.#heldBytes, this.#heldBytes);
     this.#heldBytes = 0;
   }
 }

@@ -46,7 +46,9 @@ export const defaultReceiveLimits: ReceiveLimits = {
 export const inFlightBytesMax = 256 * 1024 * 1024;
 /** What one peer address may hold of them, so that its big bodies leave room for the others. */
 export const inFlightBytesPerSenderMax = 160 * 1024 * 1024;
-/** Bytes of bodies that were released after which their memory is given back: see `young.ts`. */
+/** After a moment without requests the memory of their bodies is kept for this long. */
+export const blocksIdleMs = 10_000;
+/** Bytes of bodies in buffers of their own after whose end the memory is given back: see `young.ts`. */
 export const collectEveryBytes = 8 * 1024 * 1024;
 /** When a request that found no room may come again. */
 export const retryAfterMs = 1_000;

@@ -105,19 +105,21 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly environment: string;
   readonly signal: Signal;
-  readonly records: number;
-  readonly errors: number;
+  /** undefined, with all that follows: the store knows the name alone. */
+  readonly records: number | undefined;
+  readonly errors: number | undefined;
   readonly durationNanos: Quantiles | undefined;
-  readonly lastSeenUnixNano: bigint;
+  readonly lastSeenUnixNano: bigint | undefined;
 }
 
 export interface OperationSummary {
   readonly name: string;
   /** SpanKind as OTLP numbers it. */
   readonly kind: number;
-  readonly spanCount: number;
-  readonly errorCount: number;
-  readonly durationNanos: Quantiles;
+  /** undefined, with all that follows: the store knows the name alone. */
+  readonly spanCount: number | undefined;
+  readonly errorCount: number | undefined;
+  readonly durationNanos: Quantiles | undefined;
 }
 
 export interface TraceSearch extends PageRequest {
@@ -254,9 +256,24 @@ export interface SeriesSelect {
   readonly samplesMax: number;
 }
 
+/** A whole answer of Prometheus' HTTP API, `{"status":"success","data":…}`, as UTF-8 JSON. */
+export interface PromqlAnswer {
+  readonly json: Uint8Array;
+}
+
 export interface MetricReader extends ServiceReader {
   metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
   select(select: SeriesSelect, cancel: AbortSignal): Promise<readonly Series[]>;
+  /**
+   * PromQL, all of it, by a store that has an engine of its own; absent: ours evaluates over `select`.
+   * @throws Fault `malformed` with parameter `query`, `unprocessable`, `tooSlow`, `unavailable`: what the store said.
+   */
+  promqlInstant?(search: { query: string; timeMs: number }, cancel: AbortSignal): Promise<PromqlAnswer>;
+  /** Both ends inclusive. Present where `promqlInstant` is. */
+  promqlRange?(
+    search: { query: string; startMs: number; endMs: number; stepMs: number },
+    cancel: AbortSignal,
+  ): Promise<PromqlAnswer>;
 }
 
 /** What a store can answer; a signal that it does not keep is absent. */
@@ -264,6 +281,24 @@ export interface Readers {
   readonly traces?: TraceReader;
   readonly logs?: LogReader;
   readonly metrics?: MetricReader;
+}
+
+// ---------------------------------------------------------------------------------------------- both
+
+/** How a far side is reached, the same for each store: what configuration makes of headers, user, token, keys and files. */
+export interface Access {
+  /** Sent with each request; names in lower case, `authorization` among them. Secret. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM, for `https://`; undefined: the system's certificates, and none of our own. `key` is secret. */
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | undefined;
+}
+
+/** What `stores/<name>/` opens. Nothing connects before the first batch or question. */
+export interface Store extends AsyncDisposable {
+  /** undefined where it is only asked. */
+  readonly destination: Destination | undefined;
+  /** Empty where it is only written to. */
+  readonly readers: Readers;
 }
 
 // ---------------------------------------------------------------------------------------------- removing

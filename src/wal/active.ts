@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DigestRows } from './digests.ts';
 import type { File, FileSystem } from './files.ts';
-import { createSegment, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
+import { createSegment, endMark, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 
 /** The segment that takes frames. */
 export class ActiveSegment {
@@ -20,7 +20,7 @@ export class ActiveSegment {
     this.#bytesMax = bytesMax;
   }
 
-  /** @param spare A file of zeros that becomes it. */
+  /** @param spare Path of a file that becomes it. */
   static async create(
     files: FileSystem,
     dir: string,
@@ -43,11 +43,11 @@ export class ActiveSegment {
 
   /** The pieces are on disk, behind what was there, when it resolves. After a rejection the segment can only be sealed. */
   async write(pieces: readonly Uint8Array[], bytes: number): Promise<void> {
-    await this.#file.writev(pieces, this.#position);
+    await this.#file.writev([...pieces, endMark], this.#position);
     this.#position += bytes;
   }
 
-  /** No more frames. The zeros behind them are given back; if that is lost it costs space only. */
+  /** No more frames. What lies behind them is given back; if that is lost it costs space only. */
   async seal(): Promise<void> {
     await this.#file.truncate(this.#position).catch(() => undefined);
     await this.#file.close().catch(() => undefined);

@@ -98,12 +98,19 @@ export interface LogReader extends AsyncDisposable {
    * damage are skipped: then the first `seq` is greater than `afterSeq` + 1, and empty with `skippedThrough` where nothing whole is left.
    */
   read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead>;
+  /**
+   * Takes back what `LogRead.buffers` lent; nobody may look at those frames any more. Never needed: what is not given back
+   * is left to the collector of garbage.
+   */
+  recycle?(buffers: readonly Buffer[]): void;
 }
 
 export interface LogRead {
   readonly frames: readonly Frame[];
   /** Up to here everything is either in `frames` or lost: the next read starts after it. */
   readonly skippedThrough: number;
+  /** What `frames` are views into. A caller that is done with all of them may give them to `recycle`. */
+  readonly buffers?: readonly Buffer[];
   /** Damage that was passed. Hand it to the owner's `setAside`, so that it is counted and kept for a person to look at. */
   readonly damage?: readonly Damage[];
 }

@@ -299,6 +299,7 @@ class SegmentedLetters implements DeadLetters {
       number,
       firstSeq: this.#nextId,
       seal: newSeal(this.#folderId, number),
+      recycled: false,
     };
     const file = await createSegment(this.#files, this.#options.dir, header);
     const path = join(this.#options.dir, segmentName(number, header.firstSeq));

@@ -132,7 +132,7 @@ export function parseFrame(
   if (rest < sizeBytes) return { kind: 'short', needBytes: sizeBytes };
   const seq = head.readUInt32LE(16) + head.readUInt32LE(20) * 2 ** 32;
   const next = at + sizeBytes + paddingOf(sizeBytes);
-  const body = bytes.subarray(at + headBytes, at + sizeBytes);
+  const body = plainView(bytes, at + headBytes, at + sizeBytes);
   if (seq <= trustedAfterSeq && crc32(body, seal.seed) !== head.readUInt32LE(52)) {
     return { kind: 'damagedBody', seq, next };
   }
@@ -145,7 +145,7 @@ export function parseFrame(
       signal,
       tenant: text(fixedBytes, tenantBytes),
       outstanding: text(fixedBytes + tenantBytes, outstandingBytes),
-      digest: head.subarray(32, 48),
+      digest: plainView(head, 32, 48),
       receivedUnixNano: head.readBigUInt64LE(24),
       records: head.readUInt32LE(48),
       answer: {
@@ -156,6 +156,11 @@ export function parseFrame(
       body,
     },
   };
+}
+
+/** Not a Buffer, whose `slice` gives another view where a reader of code expects a copy: what these are views into is used again. */
+function plainView(bytes: Buffer, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
 }
 
 /** Where the next frame may start, at or after `at`, at a multiple of 8; undefined where no mark is left. */

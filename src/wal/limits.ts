@@ -25,6 +25,8 @@ export const diskUseMax = 0.9;
 export const reserveBytes = 32 * MiB;
 /** A read takes this much of a segment at once, and a larger frame in one piece. */
 export const readBytesMax = MiB;
+/** Buffers of that size that a reader keeps for its next reads. */
+export const readBuffersMax = 8;
 /** How often the disk is looked at, and a full one tried again. */
 export const diskCheckMs = 1_000;
 /** A settled cursor is on disk after this at the latest. */

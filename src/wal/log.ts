@@ -398,15 +398,17 @@ class SegmentedLog implements OwnedLog {
     if (open) await this.#seal(open);
     if (retired) this.#nextSeq = this.#retiredSeq + 1;
     const number = this.#nextNumber;
+    const spare = this.#spare.take();
     const header: SegmentHeader = {
       signal: this.signal,
       logId: this.logId,
       number,
       firstSeq: this.#nextSeq,
       seal: newSeal(this.logId, number),
+      recycled: spare?.recycled ?? false,
     };
     this.#nextNumber++;
-    const segment = await ActiveSegment.create(this.#files, this.#dir, header, this.#segmentBytes, this.#spare.take());
+    const segment = await ActiveSegment.create(this.#files, this.#dir, header, this.#segmentBytes, spare?.path);
     this.#open = segment;
     try {
       // Before its first frame, so that the loss of the whole file would be noticed.
@@ -418,10 +420,14 @@ class SegmentedLog implements OwnedLog {
     return segment;
   }
 
-  /** Well before the open segment is full, so that the zeros need not hurry; never where the log's bound is near. */
+  /** Well before the open segment is full, so that the zeros need not hurry; not before the last one may have been delivered. */
   #prepareSpare({ position }: ActiveSegment): void {
-    if (position < this.#segmentBytes / 4 || this.#sizeBytes + 2 * this.#segmentBytes > this.#maxBytes) return;
-    this.#spare.prepare();
+    if (position >= this.#segmentBytes / 2 && this.#hasRoomForSpare) this.#spare.prepare();
+  }
+
+  /** Where the log's bound is near, the space is for frames. */
+  get #hasRoomForSpare(): boolean {
+    return this.#sizeBytes + 2 * this.#segmentBytes <= this.#maxBytes;
   }
 
   /** The segment takes no more frames. */
@@ -545,9 +551,12 @@ class SegmentedLog implements OwnedLog {
         });
       }
       if (this.#settledByAll < lastSeq || this.#cursors.size === 0) break; // a new cursor came meanwhile
-      await this.#files.unlink(path).catch((error) => {
-        if (!hasCode(error, 'ENOENT')) throw error;
-      });
+      const recycled = this.#hasRoomForSpare && (await this.#spare.adopt(path, oldest.sizeBytes));
+      if (!recycled) {
+        await this.#files.unlink(path).catch((error) => {
+          if (!hasCode(error, 'ENOENT')) throw error;
+        });
+      }
       this.#sealed.shift();
       this.#sealedBytes -= oldest.sizeBytes;
       this.#atBound = false;

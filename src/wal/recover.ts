@@ -220,10 +220,12 @@ async function scan(files: FileSystem, { path, header, sizeBytes }: Found, befor
         if (frame.recognise) rows.add(frame);
         lastSeq = frame.seq;
       }
+      // Damaged frames, too, had numbers that were given out.
+      lastSeq = Math.max(lastSeq, read.lastSeq);
       damage.push(...read.damage);
       position = read.position;
       if (read.stopped === 'end')
-        return { rows, damage, lastSeq, end: position, tail: await tailBytes(file, position) };
+        return { rows, damage, lastSeq, end: position, tail: await tailBytes(file, header!, position) };
     }
   } finally {
     await file.close();

@@ -5,6 +5,7 @@ import { Fault, type Signal, signals } from '../base/index.ts';
 import type { Damage } from './contract.ts';
 import { type File, type FileSystem, hasCode } from './files.ts';
 import { findMark, type ParsedFrame, parseFrame, type Seal } from './frame.ts';
+import { groupBytesMax } from './limits.ts';
 
 // One segment file: its name, its header, and how its frames are read, damaged ones among them. Drawn in FORMAT.md.
 
@@ -15,6 +16,8 @@ export interface SegmentHeader {
   readonly number: number;
   readonly firstSeq: number;
   readonly seal: Seal;
+  /** The file was another segment before: behind the frames and the end mark lies what was in that. */
+  readonly recycled: boolean;
 }
 
 /** A segment as its name tells. */
@@ -28,6 +31,8 @@ export interface SegmentName {
 export const formatVersion = 1;
 /** Frames start here. */
 export const segmentHeadBytes = 4096;
+/** Follows the last frame, and is written over by the next one: no frame begins with zeros. */
+export const endMark: Uint8Array = new Uint8Array(8);
 const headerBytes = 64;
 /** The header stands twice, so that damage to one copy costs nothing. */
 const copies = [0, 2048] as const;
@@ -65,6 +70,7 @@ function encodeHeader(header: SegmentHeader): Buffer {
   magic.copy(bytes, first);
   bytes.writeUInt16LE(formatVersion, first + 8);
   bytes.writeUInt8(signals.indexOf(header.signal), first + 10);
+  bytes.writeUInt8(header.recycled ? 1 : 0, first + 11);
   bytes.write(header.logId, first + 12, 'hex');
   header.seal.mark.copy(bytes, first + 28);
   bytes.writeBigUInt64LE(BigInt(header.firstSeq), first + 36);
@@ -93,7 +99,8 @@ function decodeHeader(bytes: Buffer): DecodedHeader {
     const number = Number(copy.readBigUInt64LE(44));
     const seal = { mark: Buffer.from(copy.subarray(28, 36)), seed: seedOf(logId, number) };
     const firstSeq = Number(copy.readBigUInt64LE(36));
-    return { kind: 'header', header: { signal, logId: logId.toString('hex'), number, firstSeq, seal } };
+    const recycled = (copy.readUInt8(11) & 1) !== 0;
+    return { kind: 'header', header: { signal, logId: logId.toString('hex'), number, firstSeq, seal, recycled } };
   }
   return { kind: 'damaged' };
 }
@@ -117,7 +124,7 @@ export function newerVersion(path: string, version: number): Fault {
 
 /**
  * Makes a segment under its final name in one step: a crash leaves it whole or not at all.
- * @param spare A file of zeros that becomes it.
+ * @param spare Path of a file that becomes it.
  * @returns the file, open for durable writes.
  */
 export async function createSegment(
@@ -130,7 +137,7 @@ export async function createSegment(
   const aside = spare ?? `${path}.new`;
   const file = await files.open(aside, spare === undefined ? 'createDurable' : 'writeDurable');
   try {
-    await file.writev([encodeHeader(header)], 0);
+    await file.writev([encodeHeader(header), endMark], 0);
     await files.rename(aside, path);
     await files.fsyncDir(dir);
     return file;
@@ -153,6 +160,8 @@ export interface ReadLimits {
   readonly search: boolean;
   /** Bodies of later frames are not checked again; default: all are checked. */
   readonly trustedAfterSeq?: number;
+  /** Where a chunk is read to; the frames are views into it and may live long. Default: a new one. */
+  readonly allocate?: (bytes: number) => Buffer;
 }
 
 export interface ReadFrames {
@@ -188,8 +197,7 @@ export async function readFrames(
   let lostFrom: number | undefined;
   let wanted = limits.chunkBytes;
   for (;;) {
-    // Not pooled: frames are views into it and may live long.
-    const chunk = Buffer.allocUnsafeSlow(wanted);
+    const chunk = limits.allocate?.(wanted) ?? Buffer.allocUnsafeSlow(wanted);
     const got = await readAround(file, chunk, at);
     const view = got === wanted ? chunk : chunk.subarray(0, got);
     const atEnd = got < wanted;
@@ -277,10 +285,16 @@ async function readAround(file: File, into: Buffer, position: number): Promise<n
 
 /**
  * The bytes from `start` on, up to the last one that is not zero; 0 where only zeros are left.
- * What is left of a write that never finished, or of frames that were damaged to the last.
+ * What is left of a write that never finished, or of frames that were damaged to the last. In a segment that was another one
+ * before nobody can tell where that ends: there it is what one write takes, and 0 where the end mark stands.
  */
-export async function tailBytes(file: File, start: number): Promise<number> {
+export async function tailBytes(file: File, header: SegmentHeader, start: number): Promise<number> {
   const sizeBytes = await file.sizeBytes();
+  if (header.recycled) {
+    const mark = Buffer.alloc(endMark.length);
+    await readAround(file, mark, start);
+    return mark.equals(endMark) ? 0 : Math.min(groupBytesMax, sizeBytes - start);
+  }
   const chunk = Buffer.allocUnsafe(Math.min(tailChunkBytes, Math.max(0, sizeBytes - start)));
   let last = start;
   for (let at = start; at < sizeBytes; ) {

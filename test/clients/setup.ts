@@ -42,6 +42,16 @@ export async function javaClient(): Promise<string> {
   return `${folder}:${libraries}`;
 }
 
+/** Compiles the client on gRPC's C++ library; answers its path. Needs g++ and libgrpc++-dev, which `.ci/run` installs. */
+export async function cppClient(): Promise<string> {
+  const source = join(import.meta.dirname, 'cpp', 'send.cc');
+  const folder = await installed('cpp', source, async (target) => {
+    const libraries = ['-Wl,--copy-dt-needed-entries', '-lgrpc++', '-lgrpc', '-lgpr'];
+    await runProgram('g++', ['-std=c++17', '-O1', source, '-o', join(target, 'send'), ...libraries]);
+  });
+  return join(folder, 'send');
+}
+
 /** A folder named after the content of `lockFile`, filled by `fill` unless it was before. */
 async function installed(name: string, lockFile: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const content = createHash('sha256').update(readFileSync(lockFile)).digest('hex').slice(0, 12);

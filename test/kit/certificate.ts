@@ -1,7 +1,10 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 
-/** A certificate for localhost and 127.0.0.1, signed by itself, good for a day. Made anew each time: no key lies in the tree. */
-export function selfSigned(): { cert: string; key: string } {
+/**
+ * A certificate for localhost and 127.0.0.1, signed by itself, good for a day. Made anew each time: no key lies in the tree.
+ * @param ageHours How long ago it was made: one of 25 hours has expired.
+ */
+export function selfSigned(ageHours = 1): { cert: string; key: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02)); // ecdsa-with-SHA256
   const name = sequence(der(0x31, sequence(oid(0x55, 0x04, 0x03), der(0x0c, Buffer.from('localhost')))));
@@ -14,7 +17,7 @@ export function selfSigned(): { cert: string; key: string } {
     der(0x02, Buffer.of(1)), // serial number
     algorithm,
     name,
-    sequence(time(now - hour), time(now + 23 * hour)),
+    sequence(time(now - ageHours * hour), time(now + (24 - ageHours) * hour)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(extension)),

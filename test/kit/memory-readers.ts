@@ -341,10 +341,10 @@ function logsOf(body: Uint8Array, receivedUnixNano: bigint): { row: LogRow; filt
   return records.map(({ log, resource, scopeName }, index) => {
     const attributes = objectOf(log.attributes);
     const text = jsonOf(log.body);
-    const observed = BigInt(log.observedTimeUnixNano) || receivedUnixNano;
+    const observed = BigInt(log.observedTimeUnixNano);
     const row: LogRow = {
       id: `${digest}-${String(index).padStart(6, '0')}`,
-      timeUnixNano: BigInt(log.timeUnixNano) || observed,
+      timeUnixNano: BigInt(log.timeUnixNano) || observed || receivedUnixNano,
       observedTimeUnixNano: observed,
       severityNumber: log.severityNumber,
       severityText: log.severityText,

@@ -12,7 +12,9 @@ export function backendsHome(): string {
 }
 
 /** Path of a built program; throws, with the command that builds it, where it is missing. */
-export function backendProgram(name: 'otelcol' | 'telemetrygen' | 'otlpload' | 'otlpsink'): string {
+export function backendProgram(
+  name: 'otelcol' | 'telemetrygen' | 'jaeger' | 'prometheus' | 'otlpload' | 'otlpsink',
+): string {
   const path = join(backendsHome(), 'bin', name);
   if (!existsSync(path)) {
     const build = name.startsWith('otlp') ? 'shared/bench/build' : `shared/backends/tools/install ${name}`;

@@ -78,6 +78,7 @@ const checkoutLogs = {
       logRecords: [
         {
           timeUnixNano: String(shopNow - 59n * second),
+          observedTimeUnixNano: String(shopNow),
           severityNumber: 17,
           severityText: 'ERROR',
           body: { stringValue: 'payment declined: card expired' },

@@ -174,6 +174,26 @@ describe('readers', () => {
     expect(new Set(logs.map(({ id }) => id)).size).toBe(40);
   });
 
+  it('tail: goes on behind more records of one moment than a page holds', async () => {
+    const time = `${Date.now()}000000`;
+    const record = (i: number) => ({ timeUnixNano: time, body: { stringValue: `tail-burst ${i}` } });
+    const logRecords = Array.from({ length: 2500 }, (_, i) => record(i));
+    const sent = await fetch(`${running.otlpHttp}/v1/logs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] }),
+    });
+    expect(sent.status).toBe(200);
+    const { code, stdout } = await run('tail', 'tail-burst', '--since', '5m', '--limit', '2500', '-o', 'ndjson');
+    expect(code).toBe(0);
+    const bodies = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).body as string);
+    expect(new Set(bodies).size).toBe(2500);
+    expect(bodies).toHaveLength(2500);
+  });
+
   it('is quiet when told so', async () => {
     const { code, stdout, stderr } = await run('logs', 'no-such-word-anywhere', '--quiet');
     expect({ code, stdout: stdout.trim(), stderr }).toEqual({

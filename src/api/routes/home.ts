@@ -4,7 +4,7 @@ import type { Parts } from '../parts.ts';
 import { problem } from '../problem.ts';
 
 /** `/`: what is here, and what to paste next. */
-export function homeRoutes({ version }: Parts): FastifyPluginAsyncZod {
+export function homeRoutes({ version, health }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/',
@@ -24,19 +24,24 @@ export function homeRoutes({ version }: Parts): FastifyPluginAsyncZod {
       },
       async (request, reply) =>
         // The port of this connection and not the Host header: nothing that a client sends is printed back.
-        reply.type('text/plain; charset=utf-8').send(page(version, request.socket.localPort ?? 8090)),
+        reply
+          .type('text/plain; charset=utf-8')
+          .send(page(version, request.socket.localPort ?? 8090, health.report().listeners)),
     );
   };
 }
 
-function page(version: string, port: number): string {
+function page(version: string, port: number, listeners: { readonly [name: string]: string }): string {
   const url = `http://localhost:${port}`;
+  const portOf = (name: string) => listeners[name]?.split(':').at(-1) ?? 'unknown';
+  // Commands ask port 8090 by themselves.
+  const elsewhere = port === 8090 ? '' : ` --endpoint ${url}`;
   return `WatchingCat ${version}
 
-Send OTLP to port 4317 (gRPC) or 4318 (HTTP); ${url}/health names the ports that are in use.
+Send OTLP to port ${portOf('otlpGrpc')} (gRPC) or ${portOf('otlpHttp')} (HTTP).
 
-  npx watchingcat demo        a small shop that sends traces, metrics and logs
-  npx watchingcat send        one record of each, written and read back
+  npx watchingcat demo${elsewhere}    a small shop that sends traces, metrics and logs
+  npx watchingcat send${elsewhere}    one record of each, written and read back
 
   curl '${url}/api/v1/services'
   curl -G '${url}/api/v1/traces' --data-urlencode 'query=status=error'

@@ -43,7 +43,10 @@ export function logsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod {
           summary: 'Log records that match',
           querystring: z.strictObject({
             ...query,
-            order: z.enum(['asc', 'desc']).default('desc').describe('By time: `desc` has the newest first.'),
+            order: z
+              .enum(['asc', 'desc'], 'expected asc or desc, once')
+              .default('desc')
+              .describe('By time: `desc` has the newest first.'),
             ...range,
             ...limit,
             ...cursor,

@@ -8,7 +8,14 @@ import { cancelOf } from '../cancel.ts';
 import { limit, range } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { faultOf, logFault, problem, retryHeaders } from '../problem.ts';
-import { matrix, prometheusError, prometheusErrorOf, sendSuccess, vectorOrMatrix } from '../prometheus.ts';
+import {
+  matrix,
+  prometheusError,
+  prometheusErrorOf,
+  sendPrometheus,
+  sendSuccess,
+  vectorOrMatrix,
+} from '../prometheus.ts';
 
 const list = z
   .object({
@@ -31,7 +38,7 @@ const list = z
 
 const expression = z.string().optional().meta({
   description:
-    'PromQL: selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`. Required, here or in a form.',
+    'PromQL. All of it where Prometheus answers; on the embedded store selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`. Required, here or in a form.',
 });
 const timeout = z.string().optional().meta({ description: 'At most this long; `30s` or seconds.' });
 const instant = z.strictObject({
@@ -90,7 +97,7 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
       async function instantAnswer({ query, body }: Both<z.infer<typeof instant>>, reply: FastifyReply) {
         const asked = { ...query, ...body };
         const now = clock.nowUnixNano();
-        const { type, series } = await queries.metricsInstant(
+        const answer = await queries.metricsInstant(
           {
             query: required(asked.query),
             timeMs: millis(asked.time === undefined ? now : parseTime(asked.time, now, 'time')),
@@ -98,7 +105,8 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
           },
           cancelOf(reply),
         );
-        sendSuccess(reply, type, series);
+        if ('json' in answer) sendPrometheus(reply, answer.json);
+        else sendSuccess(reply, answer.type, answer.series);
       }
 
       async function rangeAnswer({ query, body }: Both<z.infer<typeof ranged>>, reply: FastifyReply) {
@@ -107,7 +115,7 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
         const span = endUnixNano - startUnixNano;
         const stepMs = asked.step === undefined ? defaultStepMs(span) : millis(stepNanos(asked.step, 'step'));
         if (stepMs < 1) throw new Fault('malformed', 'expected a step of at least 1 ms', { parameter: 'step' });
-        const series = await queries.metricsRange(
+        const answer = await queries.metricsRange(
           {
             query: required(asked.query),
             steps: { startMs: millis(startUnixNano), endMs: millis(endUnixNano), stepMs },
@@ -115,7 +123,8 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
           },
           cancelOf(reply),
         );
-        sendSuccess(reply, 'matrix', series);
+        if ('json' in answer) sendPrometheus(reply, answer.json);
+        else sendSuccess(reply, 'matrix', answer);
       }
 
       const tags = ['metrics'];

@@ -9,15 +9,16 @@ import { range } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { problem } from '../problem.ts';
 
+const counted = z.int().nullable().describe('null where the store of the spans knows names only; `warnings` says so');
 const service = z.object({
   name: z.string(),
   namespace: z.string(),
   environment: z.string(),
   signals: z.array(z.enum(signals)),
-  spanCount: z.int(),
-  errorCount: z.int(),
-  durationNanos: quantiles.nullable().describe('Of its spans; null where there are none'),
-  lastSeen: z.string().describe('RFC 3339'),
+  spanCount: counted,
+  errorCount: counted,
+  durationNanos: quantiles.nullable().describe('Of its spans; null where there are none, or their store does not tell'),
+  lastSeen: z.string().nullable().describe('RFC 3339; null where no store tells'),
 });
 const list = z.object({ services: z.array(service), ...bounded }).meta({
   example: {
@@ -41,11 +42,12 @@ const operations = z
       z.object({
         name: z.string(),
         kind: z.enum(spanKinds),
-        spanCount: z.int(),
-        errorCount: z.int(),
-        durationNanos: quantiles,
+        spanCount: counted,
+        errorCount: counted,
+        durationNanos: quantiles.nullable(),
       }),
     ),
+    ...bounded,
   })
   .meta({
     example: {
@@ -81,10 +83,10 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
             namespace,
             environment,
             signals: [...service.signals],
-            spanCount,
-            errorCount,
+            spanCount: spanCount ?? null,
+            errorCount: errorCount ?? null,
             durationNanos: service.durationNanos === undefined ? null : quantilesOf(service.durationNanos),
-            lastSeen: formatTime(service.lastSeenUnixNano),
+            lastSeen: service.lastSeenUnixNano === undefined ? null : formatTime(service.lastSeenUnixNano),
           })),
           ...boundedOf(page),
         };
@@ -105,13 +107,16 @@ export function servicesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod
       },
       async ({ params, query }, reply) => {
         const range = parseRange(query, clock.nowUnixNano());
-        const operations = await queries.operations(params.name, range, cancelOf(reply));
+        const page = await queries.operations(params.name, range, cancelOf(reply));
         return {
-          operations: operations.map(({ kind, durationNanos, ...operation }) => ({
-            ...operation,
+          operations: page.items.map(({ name, kind, spanCount, errorCount, durationNanos }) => ({
+            name,
             kind: spanKindOf(kind),
-            durationNanos: quantilesOf(durationNanos),
+            spanCount: spanCount ?? null,
+            errorCount: errorCount ?? null,
+            durationNanos: durationNanos === undefined ? null : quantilesOf(durationNanos),
           })),
+          ...boundedOf(page),
         };
       },
     );

@@ -21,7 +21,7 @@ interface Options {
   endpoint?: string;
   otlpGrpc?: string;
   otlpHttp?: string;
-  backfill: number;
+  backfill?: number;
   once?: boolean;
   clear?: boolean;
   json?: boolean;
@@ -32,7 +32,7 @@ export function register(command: Command, outcome: Outcome): void {
   command
     .option('--otlp-grpc <host:port>', 'OTLP gRPC receiver (default: what the instance says)')
     .option('--otlp-http <url>', 'OTLP HTTP receiver (default: what the instance says)')
-    .option('--backfill <duration>', 'how much past to make up first, 0s to 24h', readBackfill, 30 * 60_000)
+    .option('--backfill <duration>', 'how much past to make up first, 0s to 24h (default: 30m)', readBackfill)
     .option('--once', 'send the past and end')
     .option('--clear', 'remove what demos have sent (watchingcat.demo=true)')
     .option('--json', 'print counts as JSON')
@@ -69,6 +69,7 @@ async function clear(options: Options, terminal: Terminal): Promise<number> {
 }
 
 async function run(options: Options, terminal: Terminal): Promise<number> {
+  const { backfill = 30 * 60_000 } = options;
   const { rest, grpc, http } = await findReceivers(options.endpoint, terminal.env, {
     grpc: options.otlpGrpc,
     http: options.otlpHttp,
@@ -86,13 +87,13 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   const demo = createDemo({
     seed: randomInt(2 ** 32),
     nowMs: () => Date.now(),
-    backfillMs: options.backfill,
+    backfillMs: backfill,
     visitsPerSecond: 1.2,
     senders,
   });
 
   const startedMs = performance.now();
-  terminal.say(`Sending ${formatDurationMs(options.backfill)} of a small shop to gRPC ${grpc} and ${http} …`);
+  terminal.say(`Sending ${formatDurationMs(backfill)} of a small shop to gRPC ${grpc} and ${http} …`);
   await demo.backfill(() => undefined);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   terminal.say(`Sent ${counts(demo.sent)} in ${seconds} s.`);

@@ -7,7 +7,7 @@ import { type Column, printRows } from '../table.ts';
 
 export function register(command: Command, outcome: Outcome): void {
   command.argument('[query]', 'as for logs');
-  addReaderOptions(command, ['range', 'namespace', 'limit', 'query']);
+  addReaderOptions(command, ['range', 'namespace', 'limit', 'query'], 50);
   command.addHelpText(
     'after',
     `

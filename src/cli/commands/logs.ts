@@ -6,7 +6,7 @@ import { printRows } from '../table.ts';
 
 export function register(command: Command, outcome: Outcome): void {
   command.argument('[query]', 'words, "quoted text", key=value, AND OR NOT ( )');
-  addReaderOptions(command, ['range', 'service', 'namespace', 'limit', 'query']);
+  addReaderOptions(command, ['range', 'service', 'namespace', 'limit', 'query'], 50);
   command.option('--asc', 'oldest first');
   command.addHelpText(
     'after',

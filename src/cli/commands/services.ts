@@ -9,10 +9,11 @@ interface Service {
   readonly namespace: string;
   readonly environment: string;
   readonly signals: readonly string[];
-  readonly spanCount: number;
-  readonly errorCount: number;
+  /** null where their store does not count them; `warnings` says so. */
+  readonly spanCount: number | null;
+  readonly errorCount: number | null;
   readonly durationNanos?: { readonly p50: string; readonly p95: string; readonly p99: string } | null;
-  readonly lastSeen: string;
+  readonly lastSeen: string | null;
 }
 
 export function register(command: Command, outcome: Outcome): void {
@@ -41,12 +42,12 @@ const columns: readonly Column<Service>[] = [
   { title: 'SERVICE', show: ({ name }) => (name === '' ? '(unnamed)' : name), exact: ({ name }) => name },
   { title: 'NAMESPACE', show: ({ namespace }) => namespace },
   { title: 'SIGNALS', show: ({ signals }) => signals.join(' ') },
-  { title: 'SPANS', align: 'right', show: ({ spanCount }) => String(spanCount) },
+  { title: 'SPANS', align: 'right', show: ({ spanCount }) => counted(spanCount) },
   {
     title: 'ERRORS',
     align: 'right',
-    show: ({ errorCount }) => String(errorCount),
-    style: ({ errorCount }) => (errorCount > 0 ? 'red' : undefined),
+    show: ({ errorCount }) => counted(errorCount),
+    style: ({ errorCount }) => ((errorCount ?? 0) > 0 ? 'red' : undefined),
   },
   ...(['p50', 'p95', 'p99'] as const).map(
     (quantile): Column<Service> => ({
@@ -58,7 +59,11 @@ const columns: readonly Column<Service>[] = [
   ),
   {
     title: 'LAST SEEN',
-    show: ({ lastSeen }) => showAge(lastSeen, Date.now()),
-    exact: ({ lastSeen }) => lastSeen,
+    show: ({ lastSeen }) => (lastSeen === null ? '' : showAge(lastSeen, Date.now())),
+    exact: ({ lastSeen }) => lastSeen ?? '',
   },
 ];
+
+function counted(count: number | null): string {
+  return count === null ? '' : String(count);
+}

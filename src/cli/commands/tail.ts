@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { escapeForTerminal, escapeJson } from '../escape.ts';
 import { CommandFailure, exitCodes } from '../failure.ts';
-import { pageRecordsMax, pollMs, tailIdsMax, tailOverlapMs } from '../limits.ts';
-import { type LogRecord, logColumns, searchLogs, severityOf, severityStyle } from '../log-rows.ts';
+import { pageRecordsMax, pollMs, tailEnd, tailIdsMax, tailOverlapMs } from '../limits.ts';
+import { type LogRecord, logColumns, logPage, severityOf, severityStyle } from '../log-rows.ts';
 import type { Outcome } from '../program.ts';
 import { addReaderOptions, fullQuery, reading } from '../reader-options.ts';
 import { showTime, showValue } from '../show.ts';
@@ -12,11 +12,12 @@ import type { Paint, Terminal } from '../terminal.ts';
 
 export function register(command: Command, outcome: Outcome): void {
   command.argument('[query]', 'as for logs');
-  addReaderOptions(command, ['range', 'service', 'namespace', 'limit', 'query'], 1_000_000);
+  addReaderOptions(command, ['since', 'service', 'namespace', 'limit', 'query'], undefined);
   command.addHelpText(
     'after',
     `
-Shows what is already there with --since, then what arrives, until Ctrl-C or --limit records. -o json is ndjson here.
+Shows what arrives, with --since or --start after what is already there, until Ctrl-C or --limit records.
+-o json is ndjson here.
 
 Examples:
   watchingcat tail --service checkout
@@ -24,7 +25,6 @@ Examples:
   );
   command.action(async (written: string | undefined) => {
     const { rest, terminal, format, options, range } = reading(command, outcome);
-    if (options.end !== undefined) command.error('error: tail has no end; "logs" takes --end');
     const query = fullQuery({
       query: written ?? options.query,
       service: options.service,
@@ -34,26 +34,32 @@ Examples:
     terminal.say(terminal.paint('dim', `following ${rest.endpoint}; Ctrl-C ends`));
     process.once('SIGINT', () => stop.abort());
     if (format === 'csv') terminal.print(csvLines(logColumns, [])[0] ?? '');
-    const seen = new SeenIds(tailIdsMax);
-    let start = String(range['start'] ?? 'now');
-    if (start === 'now') start = `${BigInt(Date.now()) * 1_000_000n}`;
+    const seen = new SeenRecords(tailIdsMax);
+    const first = String(range['start'] ?? unixNano());
+    let start = first;
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let wasAway = false;
     while (left > 0 && !stop.signal.aborted) {
       try {
-        // Each poll looks back a little: records arrive later than their time says, and are shown once.
-        const found = await searchLogs(rest, { query, start, order: 'asc', limit: pageRecordsMax }, stop.signal);
-        if (wasAway) terminal.say(`${rest.endpoint} answers again.`);
-        wasAway = false;
-        const fresh = found.items.filter(({ id }) => seen.add(id)).slice(0, left);
-        for (const record of fresh) printRecord(terminal, format, record);
-        left -= fresh.length;
-        start = nextStart(start, found.items, found.more);
-        if (found.more) continue;
+        // Each poll looks back a little: records arrive later than their time says, and are shown once. It looks ahead a
+        // little, too: clocks differ.
+        const asked = { query, start, end: tailEnd, order: 'asc', limit: pageRecordsMax };
+        const now = unixNano();
+        let cursor: string | undefined;
+        do {
+          const page = await logPage(rest, { ...asked, cursor }, stop.signal);
+          if (wasAway) terminal.say(`${rest.endpoint} answers again.`);
+          wasAway = false;
+          const fresh = page.items.filter((record) => seen.add(record)).slice(0, left);
+          for (const record of fresh) printRecord(terminal, format, record);
+          left -= fresh.length;
+          cursor = page.nextCursor;
+        } while (cursor !== undefined && left > 0);
+        start = nextStart(first, seen, now);
       } catch (error) {
         if (stop.signal.aborted) break;
         // A restart of the other side must not end what somebody is watching; a first call that fails shall.
-        if (!(error instanceof CommandFailure) || error.exitCode !== exitCodes.unreachable || seen.size === 0)
+        if (!(error instanceof CommandFailure) || error.exitCode !== exitCodes.unreachable || seen.newest === undefined)
           throw error;
         if (!wasAway) terminal.say(`${error.message} Waiting for it.`);
         wasAway = true;
@@ -63,36 +69,52 @@ Examples:
   });
 }
 
-/** Where the next poll starts: at the last record where there was more, else a little before it. */
-export function nextStart(start: string, records: readonly LogRecord[], more: boolean): string {
-  const last = records.at(-1);
-  if (last === undefined) return start;
-  const time = BigInt(last.timeUnixNano);
-  if (more) return String(time);
-  const back = time - BigInt(tailOverlapMs) * 1_000_000n;
-  return /^\d+$/.test(start) && BigInt(start) > back ? start : String(back);
+/** Where the next poll starts: a little before the newest record, and before now where that one is from the future. */
+export function nextStart(first: string, seen: SeenRecords, nowUnixNano: bigint): string {
+  if (seen.newest === undefined) return first;
+  const until = seen.newest < nowUnixNano ? seen.newest : nowUnixNano;
+  const back = until - BigInt(tailOverlapMs) * 1_000_000n;
+  const start = back > seen.forgotten ? back : seen.forgotten + 1n;
+  return /^\d+$/.test(first) && BigInt(first) > start ? first : String(start);
 }
 
-/** Remembers the latest ids; forgets the oldest. */
-export class SeenIds {
-  readonly #ids = new Set<string>();
+function unixNano(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+/** Remembers the latest records; forgets the oldest. */
+export class SeenRecords {
+  readonly #times = new Map<string, bigint>();
   readonly #max: number;
+  #newest: bigint | undefined;
+  #forgotten = -1n;
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  get size(): number {
-    return this.#ids.size;
+  /** Time of the newest record that was ever added. */
+  get newest(): bigint | undefined {
+    return this.#newest;
+  }
+
+  /** Time of the newest record that is no longer remembered: a poll from there would show it again. -1n: none yet. */
+  get forgotten(): bigint {
+    return this.#forgotten;
   }
 
   /** False where it was there already. */
-  add(id: string): boolean {
-    if (this.#ids.has(id)) return false;
-    this.#ids.add(id);
-    if (this.#ids.size > this.#max) {
-      const [oldest] = this.#ids;
-      if (oldest !== undefined) this.#ids.delete(oldest);
+  add({ id, timeUnixNano }: Pick<LogRecord, 'id' | 'timeUnixNano'>): boolean {
+    if (this.#times.has(id)) return false;
+    const time = BigInt(timeUnixNano);
+    this.#times.set(id, time);
+    if (this.#newest === undefined || time > this.#newest) this.#newest = time;
+    if (this.#times.size > this.#max) {
+      const [oldest] = this.#times;
+      if (oldest !== undefined) {
+        this.#times.delete(oldest[0]);
+        if (oldest[1] > this.#forgotten) this.#forgotten = oldest[1];
+      }
     }
     return true;
   }

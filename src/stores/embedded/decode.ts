@@ -1,12 +1,11 @@
 import type { Frame } from '../../base/index.ts';
-import { Reader, wireBytes } from '../../otlp/index.ts';
+import { eachRecord, Reader } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
 import { AttributeWriter, writeAny } from './attributes.ts';
 import type { Column, Rows } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { futureMaxMs } from './limits.ts';
-import type { Origin, Origins } from './origins.ts';
-import { bucketOf, minuteOf, type RollUp } from './rollup.ts';
+import type { Origins } from './origins.ts';
 
 // Export requests into rows: no object for a span or a log record. Source: OTLP 1.11.0, trace.proto, logs.proto.
 
@@ -15,68 +14,29 @@ export interface DecodeTarget {
   readonly keys: KeyTable;
   readonly promoted: readonly Column[];
   readonly origins: Origins;
-  readonly rollUp: RollUp;
   /** Records older than this before their receipt are filed under their receipt: see `hourOf`. */
   readonly retentionMs: number;
 }
 
 /** Separates the texts of a span that are searched together; occurs in none. */
 const separator = 0x1f;
-const empty = new Uint8Array(0);
 
 export interface Decoder {
   /** @param index of the frame in its batch, for refusals. */
   decode(frame: Frame, index: number, refused: Refusal[]): void;
 }
 
-/** Walks resources and scopes, and hands each record to `record`. */
-export function eachRecord<O>(
-  body: Uint8Array,
-  origins: { find(resource: Uint8Array, scope: Uint8Array, resourceSchemaUrl: string, scopeSchemaUrl: string): O },
-  record: (origin: O, start: number, end: number) => void,
-): void {
-  const request = new Reader(body);
-  while (request.next()) {
-    if (request.field !== 1 || request.wireType !== wireBytes) continue;
-    let resource: Uint8Array = empty;
-    let resourceSchemaUrl = '';
-    const head = request.message();
-    while (head.next()) {
-      if (head.field === 1) resource = head.bytes();
-      else if (head.field === 3) resourceSchemaUrl = head.string();
-    }
-    const scopes = request.message();
-    while (scopes.next()) {
-      if (scopes.field !== 2 || scopes.wireType !== wireBytes) continue;
-      let scope: Uint8Array = empty;
-      let scopeSchemaUrl = '';
-      const inner = scopes.message();
-      let records = 0;
-      while (inner.next()) {
-        if (inner.field === 1) scope = inner.bytes();
-        else if (inner.field === 3) scopeSchemaUrl = inner.string();
-        else if (inner.field === 2) records++;
-      }
-      if (records === 0) continue;
-      const origin = origins.find(resource, scope, resourceSchemaUrl, scopeSchemaUrl);
-      const list = scopes.message();
-      while (list.next()) {
-        if (list.field === 2 && list.wireType === wireBytes) record(origin, list.valueStart, list.valueEnd);
-      }
-    }
-  }
-}
+const nanosPerHour = 3_600_000_000_000;
 
 /**
  * The hour (since 1970) under which a record is filed. That of its time, unless its time is absurd: more than ten minutes
  * after its receipt, or longer before it than records are kept. Then that of its receipt, so that no file of the year 2554
  * is kept for ever and no late record is deleted as it comes. The record's own time is stored as it is.
- * @param low the time's lower half, ns since 1970; `high` the upper one, unsigned.
  */
-export function hourOf(low: number, high: number, receivedMs: number, retentionMs: number): number {
-  const timeMs = (high * 4294967296 + low) / 1e6;
+export function hourOf(timeNanos: number, receivedMs: number, retentionMs: number): number {
+  const timeMs = timeNanos / 1e6;
   if (timeMs > receivedMs + futureMaxMs || timeMs < receivedMs - retentionMs) return Math.floor(receivedMs / 3_600_000);
-  return Math.floor(minuteOf(low, high) / 60);
+  return Math.floor(timeNanos / nanosPerHour);
 }
 
 export function received(frame: Frame): { ms: number; low: number; high: number } {
@@ -84,47 +44,24 @@ export function received(frame: Frame): { ms: number; low: number; high: number 
   return { ms: Number(nanos / 1_000_000n), low: Number(nanos & 0xffffffffn), high: Number(nanos >> 32n) };
 }
 
-/** What rows of spans and of log records have in common. */
-function commonOf({ buffer, keys, promoted }: DecodeTarget) {
-  const column = (name: string) => buffer.column(name);
-  return {
-    column,
-    attributes: new AttributeWriter({ buffer, keys, promoted }),
-    hour: column('hour'),
-    time: column('time_unix_nano'),
-    service: column('service'),
-    originId: column('origin'),
-    overflow: column('attributes'),
-    raw: column('record'),
-  };
-}
-
-/** Begins a row for each record; `fill` ends it or drops it. @param fill `number`: the record's place in its request. */
-function eachRow(
-  { buffer, origins }: DecodeTarget,
-  attributes: AttributeWriter,
-  body: Uint8Array,
-  fill: (row: number, number: number, origin: Origin, start: number, end: number) => void,
-): void {
-  let number = 0;
-  eachRecord(body, origins, (origin, start, end) => {
-    const { row } = buffer;
-    attributes.begin(row);
-    fill(row, number++, origin, start, end);
-  });
-}
-
 export function traceDecoder(target: DecodeTarget): Decoder {
-  const { buffer, rollUp } = target;
-  const { column, attributes, hour, time, service, originId, overflow, raw } = commonOf(target);
+  const { buffer, keys, promoted, origins } = target;
+  const attributes = new AttributeWriter({ buffer, keys, promoted });
+  const column = (name: string) => buffer.column(name);
+  const hour = column('hour');
   const traceId = column('trace_id');
   const spanId = column('span_id');
   const parentSpanId = column('parent_span_id');
+  const time = column('time_unix_nano');
   const duration = column('duration_nanos');
   const kind = column('kind');
   const status = column('status');
+  const service = column('service');
   const name = column('name');
   const searchText = column('search_text');
+  const originId = column('origin');
+  const overflow = column('attributes');
+  const raw = column('record');
   /** Pairs of start and end of texts that are searched. */
   const texts: number[] = [];
 
@@ -132,7 +69,11 @@ export function traceDecoder(target: DecodeTarget): Decoder {
     decode(frame, index, refused) {
       const { body } = frame;
       const came = received(frame);
-      eachRow(target, attributes, body, (row, number, origin, start, end) => {
+      let number = -1;
+      eachRecord(body, origins, (origin, start, end) => {
+        number++;
+        const { row } = buffer;
+        attributes.begin(row);
         texts.length = 0;
         let traceAt = -1;
         let spanAt = -1;
@@ -208,14 +149,12 @@ export function traceDecoder(target: DecodeTarget): Decoder {
         const low = known ? startLow : came.low;
         const high = known ? startHigh : came.high;
         time.set64(row, low, high);
-        const took = setDuration(duration, row, low, high, endLow, endHigh);
-        const ofHour = hourOf(low, high, came.ms, target.retentionMs);
-        hour.set32(row, ofHour);
+        setDuration(duration, row, low, high, endLow, endHigh);
+        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
         kind.set32(row, kindValue);
         status.set32(row, code);
         service.setBytes(row, origin.service, 0, origin.service.length);
-        const nameCode = rollUp.text(body, nameStart, nameEnd);
-        name.setFrom(row, rollUp.names, nameCode);
+        name.setText(row, body, nameStart, nameEnd);
         if (texts.length > 0) {
           const from = buffer.used;
           for (let i = 0; i < texts.length; i += 2) {
@@ -226,7 +165,6 @@ export function traceDecoder(target: DecodeTarget): Decoder {
           searchText.setText(row, buffer.scratch, from, buffer.used);
         }
         originId.set64(row, origin.idLow, origin.idHigh);
-        rollUp.add(origin.who, nameCode, kindValue, ofHour, low, high, bucketOf(took), code === 2 ? 1 : 0);
         buffer.endRow();
       });
     },
@@ -247,14 +185,11 @@ function isZero(bytes: Uint8Array, at: number, size: number): boolean {
   return true;
 }
 
-/**
- * end − start; 0 where there is no end. Negative where the end is before the start, which is kept, not mended.
- * @returns it, as near as a number can be.
- */
-function setDuration(column: Column, row: number, low: number, high: number, endLow: number, endHigh: number): number {
+/** end − start; 0 where there is no end. Negative where the end is before the start, which is kept, not mended. */
+function setDuration(column: Column, row: number, low: number, high: number, endLow: number, endHigh: number): void {
   if (endLow === 0 && endHigh === 0) {
     column.set64(row, 0, 0);
-    return 0;
+    return;
   }
   // On 64 bits, like the processor would; what does not fit into a signed number is absurd and is bounded.
   let differenceHigh = endHigh - high;
@@ -266,7 +201,6 @@ function setDuration(column: Column, row: number, low: number, high: number, end
   if (differenceHigh > 0x7fffffff) column.set64(row, 0xffffffff, 0x7fffffff);
   else if (differenceHigh < -0x80000000) column.set64(row, 0, 0x80000000);
   else column.set64(row, differenceLow, differenceHigh);
-  return differenceHigh * 4294967296 + differenceLow;
 }
 
 const exceptionMessage = Buffer.from('exception.message');
@@ -293,22 +227,33 @@ function eventTexts(body: Uint8Array, start: number, end: number, texts: number[
 }
 
 export function logDecoder(target: DecodeTarget): Decoder {
-  const { buffer, rollUp } = target;
-  const { column, attributes, hour, time, service, originId, overflow, raw } = commonOf(target);
+  const { buffer, keys, promoted, origins } = target;
+  const attributes = new AttributeWriter({ buffer, keys, promoted });
+  const column = (name: string) => buffer.column(name);
+  const hour = column('hour');
+  const time = column('time_unix_nano');
   const digest = column('digest');
   const digestIndex = column('digest_index');
   const observedTime = column('observed_time_unix_nano');
   const severity = column('severity');
+  const service = column('service');
   const eventName = column('event_name');
   const bodyText = column('body');
   const traceId = column('trace_id');
   const spanId = column('span_id');
+  const originId = column('origin');
+  const overflow = column('attributes');
+  const raw = column('record');
 
   return {
     decode(frame) {
       const { body } = frame;
       const came = received(frame);
-      eachRow(target, attributes, body, (row, number, origin, start, end) => {
+      let number = -1;
+      eachRecord(body, origins, (origin, start, end) => {
+        number++;
+        const { row } = buffer;
+        attributes.begin(row);
         let timeLow = 0;
         let timeHigh = 0;
         let observedLow = 0;
@@ -366,14 +311,12 @@ export function logDecoder(target: DecodeTarget): Decoder {
         const high = hasTime ? timeHigh : hasObserved ? observedHigh : came.high;
         time.set64(row, low, high);
         observedTime.set64(row, observedLow, observedHigh);
-        const ofHour = hourOf(low, high, came.ms, target.retentionMs);
-        hour.set32(row, ofHour);
+        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
         digest.setUuid(row, frame.digest, 0);
         digestIndex.set32(row, number);
         severity.set32(row, severityNumber);
         service.setBytes(row, origin.service, 0, origin.service.length);
         originId.set64(row, origin.idLow, origin.idHigh);
-        rollUp.add(origin.who, 0, severityNumber, ofHour, low, high, 0, 0);
         buffer.endRow();
       });
     },

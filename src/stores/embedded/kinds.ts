@@ -3,21 +3,14 @@ import { metricDecoder } from './decode-metrics.ts';
 import { promotedColumn } from './keys.ts';
 import type { ShelfKind } from './kind.ts';
 import { Origins } from './origins.ts';
-import { bucketsPerOctave } from './rollup.ts';
-import {
-  logColumns,
-  logRollUpColumns,
-  originColumns,
-  pointColumns,
-  pointRollUpColumns,
-  seriesColumns,
-  spanColumns,
-  spanRollUpColumns,
-} from './schema.ts';
+import { logColumns, originColumns, pointColumns, seriesColumns, spanColumns } from './schema.ts';
 
 // What is particular to each signal: its columns, its decoder, its roll-up.
 
 export const nanosPerMinute = 60_000_000_000n;
+
+/** Buckets of durations in the roll-ups: eight for each doubling, so a quantile is at most 9 % off. −1: no duration. */
+export const bucketsPerOctave = 8;
 
 const minute = `time_unix_nano // ${nanosPerMinute} AS minute`;
 
@@ -29,8 +22,7 @@ export const traceKind: ShelfKind = {
   dictionaryId: 'origin',
   traceIds: true,
   promotes: true,
-  sortBy: undefined,
-  rollUpColumns: spanRollUpColumns,
+  order: '',
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.name, f.kind, ${minute},
       CASE WHEN duration_nanos > 0 THEN CAST(floor(log2(duration_nanos) * ${bucketsPerOctave}) AS INTEGER) ELSE -1 END AS bucket,
@@ -40,10 +32,10 @@ export const traceKind: ShelfKind = {
     `SELECT service, namespace, environment, name, kind, minute, bucket,
       CAST(sum(records) AS BIGINT) AS records, CAST(sum(errors) AS BIGINT) AS errors, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
-    const origins = new Origins(dictionary, rollUp);
+  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
+    const origins = new Origins(dictionary);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
+    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
     return { ...decoder, resourceKeys: () => origins.resourceKeys() };
   },
 };
@@ -56,8 +48,7 @@ export const logKind: ShelfKind = {
   dictionaryId: 'origin',
   traceIds: true,
   promotes: true,
-  sortBy: undefined,
-  rollUpColumns: logRollUpColumns,
+  order: '',
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.severity, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
@@ -65,10 +56,10 @@ export const logKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, severity, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
-    const origins = new Origins(dictionary, rollUp);
+  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
+    const origins = new Origins(dictionary);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
+    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
     return { ...decoder, resourceKeys: () => origins.resourceKeys() };
   },
 };
@@ -81,8 +72,7 @@ export const metricKind: ShelfKind = {
   dictionaryId: 'series',
   traceIds: false,
   promotes: false,
-  sortBy: ['series', 'time_unix_nano'],
-  rollUpColumns: pointRollUpColumns,
+  order: 'series, time_unix_nano',
   rollup: (facts, dictionary) =>
     `SELECT s.service, s.namespace, s.environment, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
@@ -90,6 +80,5 @@ export const metricKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, rollUp, retentionMs }) =>
-    metricDecoder({ buffer, series: dictionary, rollUp, retentionMs }),
+  decoder: ({ rows: buffer, dictionary, retentionMs }) => metricDecoder({ buffer, series: dictionary, retentionMs }),
 };

@@ -1,9 +1,8 @@
 import { hash } from 'node:crypto';
-import { Reader, wireBytes } from '../../otlp/index.ts';
+import { identityAttributes, Reader, wireBytes } from '../../otlp/index.ts';
 import { writeObject } from './attributes.ts';
 import type { Rows } from './columns.ts';
 import { fileKeysMax } from './limits.ts';
-import type { RollUp } from './rollup.ts';
 
 // Resource and scope of a record. They repeat for thousands of records, so they are kept once and records name them by a hash.
 
@@ -12,17 +11,14 @@ export class Origin {
   readonly idHigh: number;
   /** `service.name`. */
   readonly service: Uint8Array;
-  /** Its number in the roll-up. */
-  readonly who: number;
   readonly parts: OriginParts;
 
-  constructor(parts: OriginParts, digest: Buffer, rollUp: RollUp) {
+  constructor(parts: OriginParts, digest: Buffer) {
     this.parts = parts;
     this.idLow = digest.readUInt32LE(0);
     this.idHigh = digest.readUInt32LE(4);
-    const { service, namespace, environment } = identity(parts.resource);
+    const { service } = identity(parts.resource);
     this.service = Buffer.from(service);
-    this.who = rollUp.who(service, namespace, environment);
   }
 }
 
@@ -38,13 +34,11 @@ export interface OriginParts {
 export class Origins {
   readonly #known = new Map<string, Origin>();
   readonly #buffer: Rows;
-  readonly #rollUp: RollUp;
   /** Keys of the resources of this generation; undefined when they are too many to name. */
   #resourceKeys: Set<string> | undefined = new Set();
 
-  constructor(buffer: Rows, rollUp: RollUp) {
+  constructor(buffer: Rows) {
     this.#buffer = buffer;
-    this.#rollUp = rollUp;
   }
 
   resourceKeys(): readonly string[] | undefined {
@@ -59,7 +53,7 @@ export class Origins {
       const parts = { resource: resource.slice(), scope: scope.slice(), resourceSchemaUrl, scopeSchemaUrl };
       // Lengths go in too, so that no two different origins have the same text.
       const text = `${resource.length} ${scope.length} ${resourceSchemaUrl.length} ${name}`;
-      origin = new Origin(parts, hash('sha256', Buffer.from(text, 'utf8'), 'buffer'), this.#rollUp);
+      origin = new Origin(parts, hash('sha256', Buffer.from(text, 'utf8'), 'buffer'));
       this.#known.set(name, origin);
       this.#write(origin);
     }
@@ -93,7 +87,7 @@ export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
-/** What says who a resource is. Sources: OpenTelemetry semantic conventions "Service", "Deployment"; contract, section 5. */
+/** What says who a resource is. */
 export function identity(resource: Uint8Array): {
   service: string;
   namespace: string;
@@ -118,7 +112,7 @@ export function identity(resource: Uint8Array): {
     }
     values.set(key, { text, start: reader.valueStart, end: reader.valueEnd });
   }
-  const first = (...names: string[]) => {
+  const first = (names: readonly string[]) => {
     for (const name of names) {
       const text = values.get(name)?.text ?? '';
       if (text !== '') return text;
@@ -126,9 +120,9 @@ export function identity(resource: Uint8Array): {
     return '';
   };
   return {
-    service: first('service.name'),
-    namespace: first('service.namespace', 'k8s.namespace.name'),
-    environment: first('deployment.environment.name', 'deployment.environment', 'environment'),
+    service: first(identityAttributes.name),
+    namespace: first(identityAttributes.namespace),
+    environment: first(identityAttributes.environment),
     keys: [...values.keys()],
     pairs: [...values.values()].flatMap(({ start, end }) => [start, end]),
   };

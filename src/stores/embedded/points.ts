@@ -7,6 +7,8 @@ export interface HistogramPoint {
   readonly sum: number | undefined;
   /** Upper bounds, ascending, and how many observations were at or below each; +Inf is `count`. */
   readonly cumulative: readonly (readonly [le: number, count: number])[];
+  /** How many are below all buckets: in an exponential histogram at zero or negative, else none. */
+  readonly least: number;
   readonly stale: boolean;
 }
 
@@ -49,7 +51,7 @@ export function histogramPoint(bytes: Uint8Array): HistogramPoint {
     below += counts[index] ?? 0;
     return [bound, below];
   });
-  return { count, sum, cumulative, stale };
+  return { count, sum, cumulative, least: 0, stale };
 }
 
 /**
@@ -98,7 +100,8 @@ export function exponentialPoint(bytes: Uint8Array): HistogramPoint {
     const bound = scale >= 0 ? 2 ** (Math.floor(at / 2 ** scale) + 1) : 2 ** ((at + 1) * 2 ** -scale);
     byBound.set(bound, (byBound.get(bound) ?? 0) + each);
   }
-  let below = zero + negative;
+  const least = zero + negative;
+  let below = least;
   const cumulative = [...byBound]
     .filter(([bound]) => Number.isFinite(bound))
     .sort(([a], [b]) => a - b)
@@ -106,7 +109,24 @@ export function exponentialPoint(bytes: Uint8Array): HistogramPoint {
       below += each;
       return [bound, below];
     });
-  return { count, sum, cumulative, stale };
+  return { count, sum, cumulative, least, stale };
+}
+
+/**
+ * Points of one exponential histogram, each at the bounds that any of them has: a point comes with the buckets that it
+ * needs, and what it counts below a bound it counts for each higher one, too.
+ */
+export function atAllBounds(points: readonly HistogramPoint[]): HistogramPoint[] {
+  const bounds = [...new Set(points.flatMap(({ cumulative }) => cumulative.map(([le]) => le)))].sort((a, b) => a - b);
+  return points.map((point) => {
+    let at = 0;
+    let below = point.least;
+    const cumulative = bounds.map((bound): [number, number] => {
+      while (at < point.cumulative.length && point.cumulative[at]![0] <= bound) below = point.cumulative[at++]![1];
+      return [bound, below];
+    });
+    return { ...point, cumulative };
+  });
 }
 
 function buckets(message: Reader): { offset: number; counts: number[] } {

@@ -3,15 +3,25 @@ import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Serie
 import { Params, type Session } from './database.ts';
 import { type SeriesType, staleNanHigh, staleNanLow } from './decode-metrics.ts';
 import type { Part } from './parts.ts';
-import { exponentialPoint, type HistogramPoint, histogramPoint, labelNumber, summaryPoint } from './points.ts';
+import {
+  atAllBounds,
+  exponentialPoint,
+  type HistogramPoint,
+  histogramPoint,
+  labelNumber,
+  type SummaryPoint,
+  summaryPoint,
+} from './points.ts';
 import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
+import { Collected, type Samples } from './samples.ts';
 import { member } from './sql.ts';
 
 /**
  * Metrics under Prometheus' names. Notes on what it makes of OTLP:
  * - histograms: `_bucket` with `le`, `_sum`, `_count`; exponential ones too, with powers of two as bounds (points.ts);
  * - summaries: the name with `quantile`, `_sum`, `_count`;
- * - points of delta temporality are given as they are, not summed up;
+ * - counters and histograms of delta temporality are given as running totals since the start of what is asked for, so that
+ *   `rate` is right (samples.ts);
  * - a point with the flag "no recorded value" is a StaleNaN.
  */
 export function metricReader(options: ReadOptions): MetricReader {
@@ -65,11 +75,19 @@ export function metricReader(options: ReadOptions): MetricReader {
           startUnixNano: nanos(select.startMs),
           endUnixNano: nanos(select.endMs) + 1_000_000n,
         };
-        const collected = new Collected(select, await LabelTest.prepare(session, select.matchers));
+        const into: Selection = {
+          collected: new Collected(select.samplesMax),
+          test: await LabelTest.prepare(session, select.matchers),
+          exponentials: new Map(),
+        };
         for (const part of options.shelf.grouped(within(parts, range), filesAtOnce)) {
-          await options.shelf.readPart(part, (each) => selectPart(session, each, select, range, collected));
+          await options.shelf.readPart(part, (each) => selectPart(session, each, select, range, into));
         }
-        return collected.series();
+        for (const { known, timesMs, points } of into.exponentials.values()) {
+          for (const [index, point] of atAllBounds(points).entries())
+            await expandHistogram(known, timesMs[index]!, point, into);
+        }
+        return into.collected.series();
       }),
   };
 }
@@ -159,95 +177,23 @@ class LabelTest {
   }
 }
 
-/** Samples by series, with the bound on how many there may be. */
-class Collected {
-  readonly select: SeriesSelect;
-  readonly test: LabelTest;
-  readonly #series = new Map<string, { labels: { readonly [name: string]: string }; samples: Samples }>();
-  #count = 0;
-
-  constructor(select: SeriesSelect, test: LabelTest) {
-    this.select = select;
-    this.test = test;
-  }
-
-  of(labels: { readonly [name: string]: string }): Samples {
-    const key = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
-    let found = this.#series.get(key);
-    if (found === undefined) {
-      found = { labels, samples: new Samples(this) };
-      this.#series.set(key, found);
-    }
-    return found.samples;
-  }
-
-  counted(): void {
-    if (++this.#count > this.select.samplesMax) {
-      throw new Fault(
-        'unprocessable',
-        `the query selects more than ${this.select.samplesMax} samples; narrow its time range or its matchers`,
-      );
-    }
-  }
-
-  series(): Series[] {
-    const series: Series[] = [];
-    for (const { labels, samples } of this.#series.values()) {
-      if (samples.length > 0) series.push({ labels, ...samples.sorted() });
-    }
-    return series;
-  }
-}
-
-class Samples {
-  readonly #owner: Collected;
-  #times = new Float64Array(16);
-  /** As bits, so that each NaN stays what it is. */
-  #bits = new BigUint64Array(16);
-  length = 0;
-
-  constructor(owner: Collected) {
-    this.#owner = owner;
-  }
-
-  add(timeMs: number, bits: bigint): void {
-    this.#owner.counted();
-    if (this.length === this.#times.length) {
-      const times = new Float64Array(this.length * 2);
-      const bitsGrown = new BigUint64Array(this.length * 2);
-      times.set(this.#times);
-      bitsGrown.set(this.#bits);
-      this.#times = times;
-      this.#bits = bitsGrown;
-    }
-    this.#times[this.length] = timeMs;
-    this.#bits[this.length++] = bits;
-  }
-
-  /** In time order; of samples with the same time the last one that came. */
-  sorted(): { timestampsMs: Float64Array; values: Float64Array } {
-    const order = Array.from({ length: this.length }, (_, index) => index);
-    order.sort((a, b) => this.#times[a]! - this.#times[b]! || a - b);
-    const kept = order.filter(
-      (index, at) => at + 1 === order.length || this.#times[order[at + 1]!] !== this.#times[index],
-    );
-    const timestampsMs = new Float64Array(kept.length);
-    const bits = new BigUint64Array(kept.length);
-    for (const [at, index] of kept.entries()) {
-      timestampsMs[at] = this.#times[index]!;
-      bits[at] = this.#bits[index]!;
-    }
-    return { timestampsMs, values: new Float64Array(bits.buffer) };
-  }
-}
-
 interface KnownSeries {
   readonly name: string;
   readonly type: SeriesType;
   readonly labels: { readonly [name: string]: string };
+  /** Each point tells what came since the one before. */
+  readonly delta: boolean;
   /** The expansions whose names match. */
   readonly wanted: ReadonlySet<Suffix>;
   readonly made: Map<string, Samples>;
+}
+
+/** What the parts are read into. */
+interface Selection {
+  readonly collected: Collected;
+  readonly test: LabelTest;
+  /** By the series' id: which bounds it has is known when all of its points are. */
+  readonly exponentials: Map<bigint, { known: KnownSeries; timesMs: number[]; points: HistogramPoint[] }>;
 }
 
 async function selectPart(
@@ -255,7 +201,7 @@ async function selectPart(
   part: Part,
   select: SeriesSelect,
   range: { startUnixNano: bigint; endUnixNano: bigint },
-  collected: Collected,
+  into: Selection,
 ): Promise<void> {
   const params = new Params();
   const conditions: string[] = [];
@@ -276,8 +222,8 @@ async function selectPart(
   conditions.push(`(${nameTests.join(' OR ')})`);
   const chosen = `FROM ${part.dictionary} WHERE ${conditions.join(' AND ')}`;
   const series = new Map<bigint, KnownSeries>();
-  for (const [id, name, type, labels, ...byName] of await session.rows(
-    `SELECT id, name, type, labels, ${nameTests.join(', ')} ${chosen}`,
+  for (const [id, name, type, labels, temporality, ...byName] of await session.rows(
+    `SELECT id, name, type, labels, temporality, ${nameTests.join(', ')} ${chosen}`,
     params,
   )) {
     const kind = String(type) as SeriesType;
@@ -287,6 +233,8 @@ async function selectPart(
       name: String(name),
       type: kind,
       labels: JSON.parse(String(labels)) as { [name: string]: string },
+      // A sum that may fall as well is shown as a gauge, and its points are what they are.
+      delta: Number(temporality) === deltaTemporality && kind !== 'gauge',
       wanted,
       made: new Map(),
     });
@@ -318,15 +266,34 @@ async function selectPart(
           if (columns.isNull(2, row)) continue;
           let list = samples.get(ids[row]!);
           if (list === undefined) {
-            list = collected.of({ __name__: known.name, ...known.labels });
+            list = into.collected.of({ __name__: known.name, ...known.labels }, known.delta);
             samples.set(ids[row]!, list);
           }
           list.add(timeMs, bits[row]!);
-        } else await expand(known, timeMs, columns.blob(3, row), collected);
+          continue;
+        }
+        const record = columns.blob(3, row);
+        if (record === undefined) continue;
+        if (known.type === 'summary') await expandSummary(known, timeMs, summaryPoint(record), into);
+        else if (known.type === 'histogram') await expandHistogram(known, timeMs, histogramPoint(record), into);
+        else {
+          into.collected.counted();
+          const id = ids[row]!;
+          let found = into.exponentials.get(id);
+          if (found === undefined) {
+            found = { known, timesMs: [], points: [] };
+            into.exponentials.set(id, found);
+          }
+          found.timesMs.push(timeMs);
+          found.points.push(exponentialPoint(record));
+        }
       }
     },
   );
 }
+
+/** AggregationTemporality.DELTA of OTLP metrics.proto. */
+const deltaTemporality = 1;
 
 const staleBits = (BigInt(staleNanHigh) << 32n) | BigInt(staleNanLow);
 const scratch = new DataView(new ArrayBuffer(8));
@@ -335,46 +302,59 @@ function bitsOf(value: number): bigint {
   return scratch.getBigUint64(0);
 }
 
-/** Takes a point apart into the series that Prometheus would have. */
-async function expand(
+/** Takes a summary apart into the series that Prometheus would have. */
+async function expandSummary(
   known: KnownSeries,
   timeMs: number,
-  record: Uint8Array | undefined,
-  collected: Collected,
+  point: SummaryPoint,
+  { collected, test }: Selection,
 ): Promise<void> {
-  if (record === undefined) return;
-  const add = (suffix: Suffix, extra: { readonly [name: string]: string }, value: number, stale: boolean) => {
-    const key = `${suffix}\0${extra['le'] ?? extra['quantile'] ?? ''}`;
-    let list = known.made.get(key);
-    if (list === undefined) {
-      list = collected.of({ __name__: known.name + suffix, ...known.labels, ...extra });
-      known.made.set(key, list);
-    }
-    list.add(timeMs, stale ? staleBits : bitsOf(value));
-  };
-  if (known.type === 'summary') {
-    const point = summaryPoint(record);
-    if (known.wanted.has('_sum')) add('_sum', {}, point.sum, point.stale);
-    if (known.wanted.has('_count')) add('_count', {}, point.count, point.stale);
-    if (!known.wanted.has('')) return;
-    const texts = point.quantiles.map(([quantile]) => labelNumber(quantile));
-    await collected.test.learn('quantile', texts);
-    for (const [index, [, value]] of point.quantiles.entries()) {
-      const quantile = texts[index]!;
-      if (collected.test.passes('quantile', quantile)) add('', { quantile }, value, point.stale);
-    }
-    return;
+  if (known.wanted.has('_sum')) add(collected, known, timeMs, '_sum', {}, point.sum, point.stale);
+  if (known.wanted.has('_count')) add(collected, known, timeMs, '_count', {}, point.count, point.stale);
+  if (!known.wanted.has('')) return;
+  const texts = point.quantiles.map(([quantile]) => labelNumber(quantile));
+  await test.learn('quantile', texts);
+  for (const [index, [, value]] of point.quantiles.entries()) {
+    const quantile = texts[index]!;
+    if (test.passes('quantile', quantile)) add(collected, known, timeMs, '', { quantile }, value, point.stale);
   }
-  const point: HistogramPoint = known.type === 'histogram' ? histogramPoint(record) : exponentialPoint(record);
-  if (known.wanted.has('_sum') && (point.sum !== undefined || point.stale))
-    add('_sum', {}, point.sum ?? 0, point.stale);
-  if (known.wanted.has('_count')) add('_count', {}, point.count, point.stale);
+}
+
+/** The same with a histogram. */
+async function expandHistogram(
+  known: KnownSeries,
+  timeMs: number,
+  point: HistogramPoint,
+  { collected, test }: Selection,
+): Promise<void> {
+  const { stale } = point;
+  if (known.wanted.has('_sum') && (point.sum !== undefined || stale))
+    add(collected, known, timeMs, '_sum', {}, point.sum ?? 0, stale);
+  if (known.wanted.has('_count')) add(collected, known, timeMs, '_count', {}, point.count, stale);
   if (!known.wanted.has('_bucket')) return;
   const bounds = point.cumulative.map(([le]) => labelNumber(le));
-  await collected.test.learn('le', [...bounds, '+Inf']);
+  await test.learn('le', [...bounds, '+Inf']);
   for (const [index, [, count]] of point.cumulative.entries()) {
     const le = bounds[index]!;
-    if (le !== '+Inf' && collected.test.passes('le', le)) add('_bucket', { le }, count, point.stale);
+    if (le !== '+Inf' && test.passes('le', le)) add(collected, known, timeMs, '_bucket', { le }, count, stale);
   }
-  if (collected.test.passes('le', '+Inf')) add('_bucket', { le: '+Inf' }, point.count, point.stale);
+  if (test.passes('le', '+Inf')) add(collected, known, timeMs, '_bucket', { le: '+Inf' }, point.count, stale);
+}
+
+function add(
+  collected: Collected,
+  known: KnownSeries,
+  timeMs: number,
+  suffix: Suffix,
+  extra: { readonly le?: string; readonly quantile?: string },
+  value: number,
+  stale: boolean,
+): void {
+  const key = `${suffix}\0${extra.le ?? extra.quantile ?? ''}`;
+  let list = known.made.get(key);
+  if (list === undefined) {
+    list = collected.of({ __name__: known.name + suffix, ...known.labels, ...extra }, known.delta);
+    known.made.set(key, list);
+  }
+  list.add(timeMs, stale ? staleBits : bitsOf(value));
 }

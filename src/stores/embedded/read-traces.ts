@@ -1,4 +1,4 @@
-import { Writer } from '../../otlp/index.ts';
+import { encodeTrace, type OriginBytes } from '../../otlp/index.ts';
 import type { OperationSummary, Page, TraceReader, TraceSearch, TraceSummary } from '../contract.ts';
 import { bloomHas } from './bloom.ts';
 import { decodeCursor, encodeCursor, timeShape, uuidShape } from './cursor.ts';
@@ -108,40 +108,6 @@ export function traceReader(options: ReadOptions): TraceReader {
         return seen.size === 0 ? undefined : encodeTrace([...origins.values()].filter(({ spans }) => spans.size > 0));
       }),
   };
-}
-
-interface OriginBytes {
-  readonly resource: Uint8Array;
-  readonly scope: Uint8Array;
-  readonly resourceSchemaUrl: string;
-  readonly scopeSchemaUrl: string;
-}
-
-/** TracesData: a ResourceSpans for each resource, with a ScopeSpans for each of its scopes. Source: OTLP trace.proto. */
-function encodeTrace(origins: readonly { parts: OriginBytes; spans: ReadonlyMap<string, Uint8Array> }[]): Uint8Array {
-  const resources = new Map<string, (typeof origins)[number][]>();
-  for (const origin of origins) {
-    const key = `${origin.parts.resourceSchemaUrl}\0${Buffer.from(origin.parts.resource).toString('latin1')}`;
-    const same = resources.get(key);
-    if (same === undefined) resources.set(key, [origin]);
-    else same.push(origin);
-  }
-  const writer = new Writer(64 * 1024);
-  for (const scopes of resources.values()) {
-    const resourceSpans = writer.begin(1);
-    const { resource, resourceSchemaUrl } = scopes[0]!.parts;
-    writer.bytes(1, resource);
-    for (const { parts, spans } of scopes) {
-      const scopeSpans = writer.begin(2);
-      if (parts.scope.length > 0) writer.bytes(1, parts.scope);
-      for (const span of spans.values()) writer.bytes(2, span);
-      if (parts.scopeSchemaUrl !== '') writer.string(3, parts.scopeSchemaUrl);
-      writer.end(scopeSpans);
-    }
-    if (resourceSchemaUrl !== '') writer.string(3, resourceSchemaUrl);
-    writer.end(resourceSpans);
-  }
-  return writer.finish();
 }
 
 /** The parts that can have one of these traces, by their filters. */

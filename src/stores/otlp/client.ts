@@ -1,22 +1,17 @@
 import http2 from 'node:http2';
+import type { Access } from '../contract.ts';
 import { answerBytesMax, connectMs, deadlineMs, stallMs } from './limits.ts';
 
 // A gRPC client for unary calls, on node:http2. Why not grpc-js, which the tests use as the far side: it copies each
 // message twice and costs three times the CPU (0.63 s against 0.19 s per million spans, at 1 MiB a message).
 // Source: gRPC over HTTP/2, "PROTOCOL-HTTP2".
 
-export interface ClientTls {
-  readonly ca?: string | Buffer;
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
-}
-
 export interface ClientOptions {
   /** `http://host:port` or `https://host:port`. */
   readonly endpoint: URL;
   /** Sent with each call; names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tls: ClientTls | undefined;
+  readonly headers: Access['headers'];
+  readonly tls: Access['tls'];
   readonly userAgent: string;
   readonly deadlineMs?: number;
   readonly stallMs?: number;

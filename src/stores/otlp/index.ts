@@ -1,1 +1,1 @@
-export { openOtlpStore } from './write.ts';
+export { type OtlpStoreOptions, openOtlpStore } from './write.ts';

@@ -100,8 +100,8 @@ describe('forwarding over gRPC', () => {
       got = metadata;
       return Buffer.alloc(0);
     });
-    const headers = { Authorization: 'Bearer abc', 'X-Scope-OrgID': 'team' };
-    await open(endpoint, { headers, version: '1.2.3' }).write(batch(bytes(1, 1)), never);
+    const headers = { authorization: 'Bearer abc', 'x-scope-orgid': 'team' };
+    await open(endpoint, { access: { headers, tls: undefined }, version: '1.2.3' }).write(batch(bytes(1, 1)), never);
     expect(got?.get('authorization')).toEqual(['Bearer abc']);
     expect(got?.get('x-scope-orgid')).toEqual(['team']);
     expect(got?.get('user-agent').join()).toContain('watchingcat/1.2.3');

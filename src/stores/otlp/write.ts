@@ -1,7 +1,7 @@
 import { type Batch, type Clock, Fault, type Frame, type Signal, signals, systemClock } from '../../base/index.ts';
 import { defaultLimits, walk } from '../../otlp/index.ts';
-import type { Destination, Refusal, WriteResult } from '../contract.ts';
-import { type ClientTls, GrpcClient } from './client.ts';
+import type { Access, Destination, Refusal, WriteResult } from '../contract.ts';
+import { GrpcClient } from './client.ts';
 import { type Compression, encodeGzipMessage, encodeMessage, exportPath } from './encode.ts';
 import { halve } from './halve.ts';
 import {
@@ -20,13 +20,11 @@ export interface OtlpStoreOptions {
   readonly name: string;
   /** `http://host:4317`, `https://host:4317`; without a scheme as with http. 4317 where no port is given. */
   readonly endpoint: string;
-  /** Sent with each export, as `OTEL_EXPORTER_OTLP_HEADERS` gives them. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Where not given: no headers, the system's certificates. */
+  readonly access?: Access;
   /** All three where not given. */
   readonly takes?: readonly Signal[];
   readonly compression?: Compression;
-  /** Beside the system's certificates; for `https://` only. */
-  readonly tls?: ClientTls;
   /** Of the product, for `user-agent`. */
   readonly version?: string;
   readonly clock?: Clock;
@@ -44,8 +42,8 @@ export function openOtlpStore(options: OtlpStoreOptions): Destination {
   const gzip = options.compression === 'gzip';
   const client = new GrpcClient({
     endpoint: endpointUrl(options.endpoint),
-    headers: lowerCased(options.headers ?? {}),
-    tls: options.tls,
+    headers: options.access?.headers ?? {},
+    tls: options.access?.tls,
     userAgent: `watchingcat/${options.version ?? '0'}`,
     ...(options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs }),
     ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
@@ -200,8 +198,4 @@ export function endpointUrl(endpoint: string): URL {
   // WHATWG drops a port that is the scheme's default: port 80 or 443 must be kept where it was written.
   if (url.port === '' && !/:(80|443)\/?$/.test(withScheme)) url.port = '4317';
   return url;
-}
-
-function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }

@@ -1,0 +1,277 @@
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { type Clock, type Signal, signals } from './base/index.ts';
+import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
+import type { Config } from './config/index.ts';
+import { type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
+import type { PipelineCounters } from './self/index.ts';
+import { withSpanMetrics } from './spanmetrics/index.ts';
+import type { Eraser, Readers } from './stores/contract.ts';
+import { type OtlpStoreOptions, openOtlpStore } from './stores/otlp/index.ts';
+import { type DeadLetters, type OwnedLog, openLogReader } from './wal/index.ts';
+
+/** A destination that runs. */
+interface Running {
+  readonly name: string;
+  /** Empty for a store that is only asked. */
+  readonly takes: ReadonlySet<Signal>;
+  stats(): DeliveryStats;
+  stop(deadlineMs: number): Promise<void>;
+}
+
+interface Destinations {
+  /** In the order in which they are listed below. */
+  readonly running: readonly Running[];
+  /** By signal, of the store that the configuration names. */
+  readonly readers: Readers;
+  readonly eraser: Eraser | undefined;
+  /** Takes over credentials, certificates and headers of what is configured; its addresses stay. @returns the names of what was told. */
+  reload(config: Config): readonly string[];
+}
+
+interface DestinationParts {
+  readonly version: string;
+  readonly clock: Clock;
+  readonly logs: Readonly<Record<Signal, OwnedLog>>;
+  readonly logDir: (signal: Signal) => string;
+  readonly deadLetters: DeadLetters;
+  readonly counters: PipelineCounters;
+  readonly logger: Parameters<typeof startStoreThread>[0]['logger'];
+  /** Takes an ExportMetricsServiceRequest into the log of metrics. */
+  readonly emitMetrics: (request: Uint8Array) => Promise<unknown>;
+}
+
+/** A store in a thread of its own: what it is opened with, and for which signals. */
+interface Listed {
+  readonly name: Exclude<Config['read'][Signal], 'embedded' | 'none'>;
+  readonly writes: readonly Signal[];
+  readonly answers: readonly Signal[];
+  readonly store: Exclude<HostedStore, { kind: 'embedded' }>;
+}
+
+/** The external stores that are configured: a new one is an entry here and a line in `child/thread.ts`. */
+function listed(config: Config, version: string): readonly Listed[] {
+  const { jaeger, prometheus, elasticsearch } = config;
+  const stores: Listed[] = [];
+  if (jaeger !== undefined) {
+    stores.push({
+      name: 'jaeger',
+      writes: jaeger.otlpEndpoint === undefined ? [] : ['traces'],
+      answers: jaeger.queryEndpoint === undefined ? [] : ['traces'],
+      store: { kind: 'jaeger', options: { ...jaeger, version } },
+    });
+  }
+  if (prometheus !== undefined) {
+    const { remoteWriteProtocol, ...options } = prometheus;
+    stores.push({
+      name: 'prometheus',
+      writes: prometheus.remoteWriteUrl === undefined ? [] : ['metrics'],
+      answers: prometheus.queryUrl === undefined ? [] : ['metrics'],
+      store: {
+        kind: 'prometheus',
+        options: { ...options, protocol: remoteWriteProtocol, version, folder: join(config.dataDir, 'prometheus') },
+      },
+    });
+  }
+  if (elasticsearch !== undefined) {
+    stores.push({
+      name: 'elasticsearch',
+      writes: ['logs'],
+      answers: ['logs'],
+      store: {
+        kind: 'elasticsearch',
+        options: { ...elasticsearch, version, retentionMs: config.retentionMs.logs },
+      },
+    });
+  }
+  return stores;
+}
+
+/**
+ * Starts everything that the log is delivered to, and what is asked.
+ * @throws Fault where a store says that it cannot be opened. What was started before is stopped then.
+ */
+export async function startDestinations(config: Config, parts: DestinationParts): Promise<Destinations> {
+  const { logs, logDir, deadLetters, counters, logger, clock, version } = parts;
+  const running: Running[] = [];
+  const readers: Record<string, Readers> = {};
+  const reloads: { readonly name: string; readonly tell: (config: Config) => boolean }[] = [];
+  const shared = (name: string, taken: Iterable<Signal>) => ({
+    logs: [...taken].map((signal) => ({ log: logs[signal], dir: logDir(signal) })),
+    deadLetters,
+    observer: counters.destination(name),
+    logger,
+    clock,
+  });
+  const add = (child: HostedChild, takes: Iterable<Signal>): void => {
+    readers[child.name] = child.readers;
+    running.push({
+      name: child.name,
+      takes: new Set(takes),
+      stats: () => child.stats(),
+      stop: (deadlineMs) => child.stop(deadlineMs),
+    });
+  };
+  try {
+    let eraser: Eraser | undefined;
+    if (config.embedded.size > 0) {
+      const child = await startEmbeddedChild({
+        ...shared('embedded', config.embedded),
+        store: { folder: join(config.dataDir, 'embedded'), signals: config.embedded, retentionMs: config.retentionMs },
+      });
+      eraser = child;
+      add(child, config.embedded);
+    }
+    for (const { name, writes, answers, store } of listed(config, version)) {
+      const child = await startStoreThread({
+        ...shared(name, writes),
+        name,
+        store,
+        answers: new Set(answers),
+      });
+      add(child, writes);
+      let current = store;
+      reloads.push({
+        name,
+        tell(next) {
+          const other = listed(next, version).find((each) => each.name === name)?.store;
+          if (other === undefined || isDeepStrictEqual(other, current)) return false;
+          current = other;
+          child.replace(other);
+          return true;
+        },
+      });
+    }
+    if (config.spanMetrics) {
+      const child = await startStoreThread({
+        ...shared('spanmetrics', ['traces']),
+        name: 'spanmetrics',
+        store: { kind: 'spanmetrics', options: { folder: join(config.dataDir, 'spanmetrics') } },
+        answers: new Set(),
+        emit: parts.emitMetrics,
+      });
+      add(child, ['traces']);
+    }
+    if (config.forward !== undefined) {
+      const forwarding = await startForwarding(forwardOptions(config.forward, version), parts);
+      running.push(forwarding);
+      let current = config.forward;
+      reloads.push({
+        name: forwarding.name,
+        tell(next) {
+          if (next.forward === undefined || isDeepStrictEqual(next.forward, current)) return false;
+          current = next.forward;
+          forwarding.replace(forwardOptions(next.forward, version));
+          return true;
+        },
+      });
+    }
+    return {
+      running,
+      readers: {
+        ...tracesReader(),
+        ...readersOf('metrics'),
+        ...readersOf('logs'),
+      },
+      eraser,
+      reload: (next) => reloads.filter(({ tell }) => tell(next)).map(({ name }) => name),
+    };
+  } catch (thrown) {
+    await Promise.all(running.map(({ stop }) => stop(1_000)));
+    throw thrown;
+  }
+
+  /** Jaeger counts nothing: what its spans were counted to is in the store of metrics. */
+  function tracesReader(): Readers {
+    const { traces } = readersOf('traces');
+    const { metrics } = readersOf('metrics');
+    if (traces === undefined || metrics === undefined || config.read.traces !== 'jaeger')
+      return { ...(traces && { traces }) };
+    return { traces: withSpanMetrics(traces, metrics) };
+  }
+
+  function readersOf(signal: Signal): Readers {
+    const reader = readers[config.read[signal]]?.[signal];
+    return reader === undefined ? {} : { [signal]: reader };
+  }
+}
+
+function forwardOptions(forward: NonNullable<Config['forward']>, version: string): OtlpStoreOptions {
+  return { name: 'otlp', endpoint: forward.endpoint, access: forward.access, version };
+}
+
+/**
+ * Forwarding costs next to nothing beside reading the log, and so is done in this thread: see bench/RESULTS.md.
+ */
+async function startForwarding(
+  options: OtlpStoreOptions,
+  { logs, logDir, deadLetters, counters, logger, clock }: DestinationParts,
+): Promise<Running & { replace(options: OtlpStoreOptions): void }> {
+  const sources = await Promise.all(
+    signals.map(async (signal) => ({
+      signal,
+      reader: await openLogReader({ dir: logDir(signal), trustedAfterSeq: logs[signal].durableSeq }),
+      feed: replaceable(logs[signal]),
+      cursor: logs[signal].cursor(options.name),
+      onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),
+    })),
+  );
+  const observer = counters.destination(options.name);
+  const open = (given: OtlpStoreOptions) => {
+    const destination = openOtlpStore({ ...given, clock });
+    const delivery = startDelivery({
+      destination,
+      sources,
+      deadLetters,
+      observer: {
+        ...observer,
+        failed(signal, records, reason, thrown) {
+          observer.failed(signal, records, reason);
+          if (thrown !== undefined) logger.error({ err: thrown, signal }, 'a destination threw');
+        },
+      },
+      clock,
+    });
+    return {
+      delivery,
+      takes: destination.takes,
+      async close(deadlineMs: number) {
+        await delivery.stop(deadlineMs);
+        await destination[Symbol.asyncDispose]();
+      },
+    };
+  };
+  let current = open(options);
+  let replacing: Promise<void> = Promise.resolve();
+  let stopped = false;
+  return {
+    name: options.name,
+    takes: current.takes,
+    stats: () => current.delivery.stats(),
+    replace(given) {
+      replacing = replacing.then(async () => {
+        await current.close(1_000);
+        if (!stopped) current = open(given);
+      });
+    },
+    async stop(deadlineMs) {
+      stopped = true;
+      await Promise.all([replacing, current.close(deadlineMs)]);
+      await Promise.all(sources.map(({ reader }) => reader[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** A feed whose listener is the last one: a log keeps every listener that it ever got. */
+function replaceable(log: DurableFeed): DurableFeed {
+  let listener: ((seq: number) => void) | undefined;
+  log.onDurable((seq) => listener?.(seq));
+  return {
+    get durableSeq() {
+      return log.durableSeq;
+    },
+    onDurable(next) {
+      listener = next;
+    },
+  };
+}

@@ -1,0 +1,2 @@
+export { withSpanMetrics } from './read.ts';
+export { openSpanMetrics, type SpanMetricsOptions } from './write.ts';

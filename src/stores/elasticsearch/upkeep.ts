@@ -1,0 +1,103 @@
+import type { Clock } from '../../base/index.ts';
+import type { Answer, Call } from './client.ts';
+import { upkeepMs } from './limits.ts';
+import { indexEndMs, indexPattern, template, templateName, templateVersion } from './schema.ts';
+import { printable } from './verdict.ts';
+
+// What an index needs beside its records: the template from which it is made, and its end.
+
+export type Ask = (call: Pick<Call, 'method' | 'path' | 'body'>, cancel: AbortSignal) => Promise<Answer>;
+
+/**
+ * Installs the template where it is missing or older than ours; a newer one, of a newer replica, stays.
+ * @returns Why it could not be done; undefined where it is there.
+ */
+export async function installTemplate(ask: Ask, cancel: AbortSignal): Promise<string | undefined> {
+  const path = `/_index_template/${templateName}`;
+  const found = await ask({ method: 'GET', path }, cancel);
+  if (found.kind !== 'answer') return failure('the index template cannot be read', found);
+  if (found.status === 200) {
+    const version = versionIn(found.body);
+    if (version !== undefined && version >= templateVersion) return undefined;
+  } else if (found.status !== 404) return failure('the index template cannot be read', found);
+  const put = await ask({ method: 'PUT', path, body: template }, cancel);
+  if (put.kind === 'answer' && put.status === 200) return undefined;
+  return failure('the index template cannot be installed', put);
+}
+
+function versionIn(body: string): number | undefined {
+  const { index_templates: templates } = JSON.parse(body) as {
+    index_templates?: { index_template?: { version?: number } }[];
+  };
+  return templates?.[0]?.index_template?.version;
+}
+
+/**
+ * Deletes the indices of which every record is older than its retention.
+ * @returns Names of the deleted, and why others could not be.
+ */
+export async function deleteExpired(
+  ask: Ask,
+  nowMs: number,
+  retentionMs: number,
+  cancel: AbortSignal,
+): Promise<{ deleted: string[]; failed: string | undefined }> {
+  const listed = await ask({ method: 'GET', path: `/_cat/indices/${indexPattern}?format=json&h=index` }, cancel);
+  if (listed.kind !== 'answer' || listed.status !== 200) {
+    return { deleted: [], failed: failure('the indices cannot be listed', listed) };
+  }
+  const names = (JSON.parse(listed.body) as { index: string }[]).map(({ index }) => index);
+  const deleted: string[] = [];
+  let failed: string | undefined;
+  for (const name of names) {
+    const endMs = indexEndMs(name);
+    if (endMs === undefined || endMs + retentionMs > nowMs) continue;
+    const answer = await ask({ method: 'DELETE', path: `/${name}` }, cancel);
+    if (answer.kind === 'answer' && answer.status === 200) deleted.push(name);
+    // Another replica was there first.
+    else if (answer.kind !== 'answer' || answer.status !== 404) failed = failure(`${name} cannot be deleted`, answer);
+  }
+  return { deleted, failed };
+}
+
+function failure(what: string, answer: Answer): string {
+  switch (answer.kind) {
+    case 'answer':
+      return `${what}: HTTP ${answer.status}${errorType(answer.body)}`;
+    case 'broken':
+      return `${what}: ${answer.reason}`;
+    default:
+      return `${what}: ${answer.kind === 'timeout' ? 'no answer in time' : 'the answer is too long'}`;
+  }
+}
+
+function errorType(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: { type?: string; reason?: string } };
+    return error?.type === undefined ? '' : ` ${printable(`${error.type}: ${error.reason ?? ''}`)}`;
+  } catch {
+    return '';
+  }
+}
+
+/** Does something now and then: at once when it is first asked, then not before the time is over. */
+export class Now {
+  readonly #clock: Clock;
+  #nextMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  isDue(): boolean {
+    return this.#clock.monotonicMs() >= this.#nextMs;
+  }
+
+  done(): void {
+    this.#nextMs = this.#clock.monotonicMs() + upkeepMs;
+  }
+
+  again(): void {
+    this.#nextMs = Number.NEGATIVE_INFINITY;
+  }
+}

@@ -1,0 +1,552 @@
+import { hash } from 'node:crypto';
+import type { Batch, Frame } from '../../base/index.ts';
+import { eachRecord, type MetricKind, metricName, Reader, unitName, wireBytes, wireVarint } from '../../otlp/index.ts';
+import type { Refusal } from '../contract.ts';
+import type { Total, Totals } from './delta.ts';
+import { readExemplar } from './exemplars.ts';
+import {
+  type Labels,
+  labelNumber,
+  type Naming,
+  pointLabels,
+  type ResourceLabels,
+  resourceLabels,
+  scopeLabels,
+} from './labels.ts';
+import { encodeCustomBuckets, encodeExponential, schemaMin, staleHigh, staleLow } from './native.ts';
+import { Point, type Shape, shapes } from './point.ts';
+import { type Added, type Exemplar, Samples } from './samples.ts';
+import { type Family, type Series, type SeriesLimit, SeriesTable } from './series.ts';
+
+export interface CollectOptions {
+  readonly naming: Naming;
+  /** Explicit histograms as native ones with custom buckets, instead of `_bucket`, `_sum` and `_count`. */
+  readonly customBuckets: boolean;
+  /** undefined: points of delta temporality are refused. */
+  readonly totals: Totals | undefined;
+  /** A label for what this process itself sums up; undefined where it is the only one that does. */
+  readonly replica: string | undefined;
+  readonly limit: SeriesLimit;
+  /** Known series past which all are forgotten, and found again as they come. */
+  readonly seriesCachedMax: number;
+}
+
+/** One batch as samples of series. */
+export interface Collected {
+  readonly samples: Samples;
+  /** Of records that Prometheus could not take however often they came. */
+  readonly refused: readonly Refusal[];
+}
+
+interface Origin {
+  /** Resource and, where it becomes labels, scope. */
+  readonly bytes: readonly Uint8Array[];
+  readonly resource: ResourceLabels;
+  readonly scope: Labels;
+  readonly info: Series | undefined;
+  readonly metrics: Map<number, Metric[]>;
+}
+
+interface Metric {
+  /** Its head: all fields but the data. */
+  readonly head: Uint8Array;
+  readonly field: number;
+  readonly delta: boolean;
+  readonly monotonic: boolean;
+  readonly shape: Shape;
+  /** '' where no name is left of it. */
+  readonly name: string;
+  readonly family: Family;
+  readonly members: Map<number, Member[]>;
+}
+
+/** Points of a metric with the same attributes, and the same bounds. */
+interface Member {
+  readonly attributes: Uint8Array;
+  readonly bounds: readonly number[];
+  readonly hasSum: boolean;
+  /** number, exponential: one; histogram: count, buckets, +Inf, sum; summary: sum, count, quantiles. */
+  readonly series: readonly Series[];
+  /** Names it for ever, where it is summed up. */
+  readonly identity: string;
+}
+
+const infoFamily = { name: 'target_info', type: 'gauge', help: 'Target metadata', unit: '', otlpUnit: '' } as const;
+/** Half of the time for which PromQL looks back, so that it finds one at any time between. */
+const infoStepMs = 150_000;
+const noBounds: readonly number[] = [];
+const deltaReason =
+  'a delta: Prometheus takes cumulative points only; convert it on the way here, or set prometheus.deltaToCumulative';
+
+/** Turns batches into samples. Holds what is known of series; one for a destination. */
+export class Collector {
+  readonly #options: CollectOptions;
+  readonly #samples = new Samples();
+  readonly #point = new Point();
+  #table = new SeriesTable();
+  #origins = new Map<number, Origin[]>();
+  /** Since `newFamilies` was asked. */
+  #newFamilies: Family[] = [];
+  #refused: Refusal[] = [];
+  #frame: Frame | undefined;
+  #frameIndex = 0;
+  #record = 0;
+  #receivedMs = 0;
+  /** Reason of the present record's refusal; it is refused once, whatever is wrong with it. */
+  #reason: string | undefined;
+
+  constructor(options: CollectOptions) {
+    this.#options = options;
+  }
+
+  get table(): SeriesTable {
+    return this.#table;
+  }
+
+  /** Metrics that were met for the first time since the last call. */
+  newFamilies(): readonly Family[] {
+    const families = this.#newFamilies;
+    this.#newFamilies = [];
+    return families;
+  }
+
+  /** What it returns holds until the next call. */
+  collect(batch: Batch): Collected {
+    const samples = this.#samples;
+    samples.begin();
+    this.#refused = [];
+    if (this.#table.count > this.#options.seriesCachedMax) {
+      this.#table = new SeriesTable();
+      this.#origins = new Map();
+    }
+    for (const [index, frame] of batch.frames.entries()) this.#collectFrame(frame, index);
+    return { samples, refused: this.#refused };
+  }
+
+  #collectFrame(frame: Frame, index: number): void {
+    this.#frame = frame;
+    this.#frameIndex = index;
+    this.#record = 0;
+    this.#receivedMs = Number(frame.receivedUnixNano / 1_000_000n);
+    // target_info spans the time of a resource's points: least and greatest, by resource in wire order.
+    let lastResource: Uint8Array | undefined;
+    let info: Series | undefined;
+    const span = { from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY };
+    const flush = () => {
+      if (info !== undefined && span.to >= span.from) this.#addInfo(info, span.from, span.to);
+      span.from = Number.POSITIVE_INFINITY;
+      span.to = Number.NEGATIVE_INFINITY;
+    };
+    const find = (resource: Uint8Array, scope: Uint8Array, _: string, scopeSchemaUrl: string): Origin => {
+      const origin = this.#origin(resource, scope, scopeSchemaUrl);
+      if (resource.byteOffset !== lastResource?.byteOffset) {
+        flush();
+        lastResource = resource;
+        info = origin.info;
+      }
+      return origin;
+    };
+    eachRecord(frame.body, { find }, (origin: Origin, start, end) => {
+      this.#collectMetric(origin, frame.body, start, end, span);
+    });
+    flush();
+  }
+
+  #addInfo(info: Series, from: number, to: number): void {
+    if (!this.#options.limit.admits(this.#frame!.tenant, info)) return;
+    for (let timeMs = from; timeMs < to; timeMs += infoStepMs) this.#addOne(info, timeMs);
+    this.#addOne(info, to);
+  }
+
+  #addOne(info: Series, timeMs: number): void {
+    // 1 as a double. Of no record: what becomes of it is nobody's dead letter.
+    this.#samples.addDouble(info, timeMs, 0, 0, 0x3ff00000, -1, -1);
+  }
+
+  #origin(resource: Uint8Array, scope: Uint8Array, scopeSchemaUrl: string): Origin {
+    const { naming } = this.#options;
+    const bytes = naming.promoteScopeMetadata ? [resource, scope, Buffer.from(scopeSchemaUrl)] : [resource];
+    let hashed = 0;
+    for (const each of bytes) hashed = hashBytes(each, 0, each.length, hashed);
+    const chain = this.#origins.get(hashed);
+    const known = chain?.find((origin) => bytes.every((each, at) => sameBytes(origin.bytes[at]!, each)));
+    if (known !== undefined) return known;
+    const labels = resourceLabels(resource, naming);
+    const origin: Origin = {
+      bytes: bytes.map((each) => each.slice()),
+      resource: labels,
+      scope: scopeLabels(scope, scopeSchemaUrl, naming),
+      info:
+        labels.targetInfo === undefined
+          ? undefined
+          : this.#table.find(this.#family(infoFamily), new Map(labels.targetInfo)),
+      metrics: new Map(),
+    };
+    if (chain === undefined) this.#origins.set(hashed, [origin]);
+    else chain.push(origin);
+    return origin;
+  }
+
+  #family(family: Omit<Family, 'helpId' | 'unitId'>): Family {
+    const made = this.#table.family(family);
+    this.#newFamilies.push(made);
+    return made;
+  }
+
+  #collectMetric(origin: Origin, body: Uint8Array, start: number, end: number, span: { from: number; to: number }) {
+    const metric = this.#metric(origin, body, start, end);
+    if (metric === undefined) return;
+    const { shape } = metric;
+    const point = this.#point;
+    const data = new Reader(body, headScan.dataStart, headScan.dataEnd);
+    while (data.next()) {
+      if (data.field !== 1 || data.wireType !== wireBytes) continue;
+      this.#reason = undefined;
+      point.read(shape, body, data.valueStart, data.valueEnd);
+      if (point.timeMs === 0) point.timeMs = this.#receivedMs;
+      if (this.#collectPoint(origin, metric, body)) {
+        if (point.timeMs < span.from) span.from = point.timeMs;
+        if (point.timeMs > span.to) span.to = point.timeMs;
+      }
+      if (this.#reason !== undefined) {
+        this.#refused.push({ frame: this.#frameIndex, record: this.#record, count: 1, reason: this.#reason });
+      }
+      this.#record++;
+    }
+  }
+
+  /** @returns whether the point became samples. */
+  #collectPoint(origin: Origin, metric: Metric, body: Uint8Array): boolean {
+    const point = this.#point;
+    if (metric.name === '') return this.#refuse('a metric whose name has no character that Prometheus allows');
+    if (metric.delta && this.#options.totals === undefined) return this.#refuse(deltaReason);
+    if (metric.shape === 'exponential' && point.scale < schemaMin) {
+      return this.#refuse(`an exponential histogram of scale ${point.scale}; Prometheus' least is ${schemaMin}`);
+    }
+    const member = this.#member(origin, metric, body);
+    if (typeof member === 'string') return this.#refuse(member);
+    const { limit, totals } = this.#options;
+    const { tenant } = this.#frame!;
+    for (const series of member.series) {
+      if (!limit.admits(tenant, series)) return this.#refuse('the limit of series is reached');
+    }
+    if (metric.delta) {
+      const added = totals!.add(member.identity, metric.shape as Total['shape'], point, this.#receivedMs);
+      if (added === 'full') return this.#refuse('there are too many series of delta temporality to sum up');
+      if (added === 'late') return false;
+    }
+    // A gauge has no beginning.
+    const startMs = metric.field === 5 ? 0 : point.startMs;
+    const exemplars = point.exemplars.length === 0 ? [] : readExemplars(point, body);
+    switch (metric.shape) {
+      case 'number':
+        this.#double(member.series[0]!, startMs, point.low, point.high, exemplars);
+        break;
+      case 'histogram':
+        if (this.#options.customBuckets) this.#native(member.series[0]!, metric, exemplars);
+        else this.#classic(member, startMs, exemplars);
+        break;
+      case 'exponential':
+        this.#native(member.series[0]!, metric, exemplars);
+        break;
+      case 'summary':
+        this.#number(member.series[0]!, startMs, point.sum);
+        this.#number(member.series[1]!, startMs, point.count);
+        for (const [at, value] of point.counts.entries()) this.#number(member.series[at + 2]!, startMs, value);
+        break;
+    }
+    return true;
+  }
+
+  #classic(member: Member, startMs: number, exemplars: readonly Exemplar[]): void {
+    const point = this.#point;
+    const { series, bounds } = member;
+    this.#number(series[0]!, startMs, point.count);
+    if (member.hasSum) this.#number(series.at(-1)!, startMs, point.sum);
+    let cumulative = 0;
+    let exemplar = 0;
+    // A bound of +Inf is told from the count; so is what lies past the last bound.
+    const bucketCount = Math.min(bounds.length, point.counts.length);
+    let at = 1;
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      cumulative += point.counts[bucket]!;
+      const bound = bounds[bucket]!;
+      if (bound === Number.POSITIVE_INFINITY) continue;
+      const from = exemplar;
+      while (exemplar < exemplars.length && exemplars[exemplar]!.value <= bound) exemplar++;
+      this.#number(series[at++]!, startMs, cumulative, from === exemplar ? [] : exemplars.slice(from, exemplar));
+    }
+    this.#number(series[at]!, startMs, point.count, exemplars.slice(exemplar));
+  }
+
+  #native(series: Series, metric: Metric, exemplars: readonly Exemplar[]): void {
+    const point = this.#point;
+    const { samples } = this;
+    const writer = samples.histograms;
+    const start = writer.length;
+    const head = { count: point.count, sum: point.hasSum ? point.sum : 0, stale: point.stale };
+    if (metric.shape === 'histogram')
+      encodeCustomBuckets(writer, { ...head, counts: point.counts, bounds: point.bounds });
+    else {
+      encodeExponential(writer, {
+        ...head,
+        scale: point.scale,
+        zeroCount: point.zeroCount,
+        zeroThreshold: point.zeroThreshold,
+        positive: { offset: point.positiveOffset, counts: point.positive },
+        negative: { offset: point.negativeOffset, counts: point.negative },
+      });
+    }
+    const { timeMs, startMs } = point;
+    this.#settle(samples.addHistogram(series, timeMs, startMs, start, this.#frameIndex, this.#record), exemplars);
+  }
+
+  #number(series: Series, startMs: number, value: number, exemplars: readonly Exemplar[] = []): void {
+    const scratch = this.#scratch;
+    scratch[0] = value;
+    this.#double(series, startMs, this.#scratchBits[0]!, this.#scratchBits[1]!, exemplars);
+  }
+
+  #double(series: Series, startMs: number, low: number, high: number, exemplars: readonly Exemplar[]): void {
+    const { timeMs, stale } = this.#point;
+    const added = this.#samples.addDouble(
+      series,
+      timeMs,
+      startMs,
+      stale ? staleLow : low,
+      stale ? staleHigh : high,
+      this.#frameIndex,
+      this.#record,
+    );
+    this.#settle(added, exemplars);
+  }
+
+  #settle(added: Added, exemplars: readonly Exemplar[]): void {
+    if (added === 'added') this.#samples.addExemplars(exemplars);
+    else if (added === 'conflict') this.#refuse('another value of the series has the same time, in milliseconds');
+  }
+
+  #refuse(reason: string): false {
+    this.#reason ??= reason;
+    return false;
+  }
+
+  readonly #scratch = new Float64Array(1);
+  readonly #scratchBits = new Uint32Array(this.#scratch.buffer);
+
+  private get samples(): Samples {
+    return this.#samples;
+  }
+
+  /** Finds the metric of a Metric message, and leaves in `headScan` where its data lie. */
+  #metric(origin: Origin, body: Uint8Array, start: number, end: number): Metric | undefined {
+    const hashed = scanHead(body, start, end);
+    if (headScan.field === 0) return undefined;
+    const chain = origin.metrics.get(hashed);
+    if (chain !== undefined) for (const metric of chain) if (isHead(metric, body)) return metric;
+    const metric = this.#makeMetric(body, start, end);
+    if (chain === undefined) origin.metrics.set(hashed, [metric]);
+    else chain.push(metric);
+    return metric;
+  }
+
+  #makeMetric(body: Uint8Array, start: number, end: number): Metric {
+    const { field, temporality, monotonic } = headScan;
+    let name = '';
+    let help = '';
+    let unit = '';
+    const reader = new Reader(body, start, end);
+    while (reader.next()) {
+      if (reader.field === 1) name = reader.string();
+      else if (reader.field === 2) help = reader.string();
+      else if (reader.field === 3) unit = reader.string();
+    }
+    const shape = shapes[field]!;
+    const kind: MetricKind =
+      shape === 'exponential'
+        ? 'exponentialHistogram'
+        : shape !== 'number'
+          ? shape
+          : field === 5
+            ? 'gauge'
+            : monotonic
+              ? 'monotonicSum'
+              : 'sum';
+    const full = metricName(name, unit, kind, this.#options.naming.strategy);
+    const type =
+      kind === 'monotonicSum'
+        ? 'counter'
+        : shape === 'number'
+          ? 'gauge'
+          : shape === 'summary'
+            ? 'summary'
+            : 'histogram';
+    return {
+      head: Buffer.concat(headParts(body)),
+      field,
+      delta: temporality === 1,
+      monotonic,
+      shape,
+      name: full,
+      family: this.#family({ name: full, type, help, unit: unitName(unit), otlpUnit: unit }),
+      members: new Map(),
+    };
+  }
+
+  /** @returns the reason where there can be none. */
+  #member(origin: Origin, metric: Metric, body: Uint8Array): Member | string {
+    const { pairs, bounds, hasSum } = this.#point;
+    const bounded = metric.shape === 'histogram' || metric.shape === 'summary';
+    let hashed = hasSum ? 1 : 0;
+    for (let at = 0; at < pairs.length; at += 2) hashed = hashBytes(body, pairs[at]!, pairs[at + 1]!, hashed);
+    if (bounded) for (const bound of bounds) hashed = Math.imul(hashed ^ (bound * 1e6), 0x01000193);
+    const chain = metric.members.get(hashed);
+    if (chain !== undefined) {
+      for (const member of chain) {
+        if (
+          sameAttributes(member.attributes, body, pairs) &&
+          (!bounded || (member.hasSum === hasSum && sameNumbers(member.bounds, bounds)))
+        ) {
+          return member;
+        }
+      }
+    }
+    const member = this.#makeMember(origin, metric, body);
+    if (typeof member === 'string') return member;
+    if (chain === undefined) metric.members.set(hashed, [member]);
+    else chain.push(member);
+    return member;
+  }
+
+  #makeMember(origin: Origin, metric: Metric, body: Uint8Array): Member | string {
+    const { pairs, bounds, hasSum } = this.#point;
+    const { naming, customBuckets, replica } = this.#options;
+    const { labels, nameless } = pointLabels(body, pairs, origin.resource, origin.scope, naming);
+    if (nameless !== undefined) return 'an attribute whose key has no character that Prometheus allows';
+    if (metric.delta && replica !== undefined) labels.set('watchingcat_replica', replica);
+    const series = (suffix: string, extra?: readonly [name: string, value: string]) => {
+      const all = new Map(labels);
+      if (extra !== undefined) all.set(extra[0], extra[1]);
+      all.set('__name__', metric.name + suffix);
+      return this.#table.find(metric.family, all);
+    };
+    const found: Series[] = [];
+    if (metric.shape === 'histogram' && !customBuckets) {
+      found.push(series('_count'));
+      for (const bound of bounds) {
+        if (bound !== Number.POSITIVE_INFINITY) found.push(series('_bucket', ['le', labelNumber(bound)]));
+      }
+      found.push(series('_bucket', ['le', '+Inf']));
+      if (hasSum) found.push(series('_sum'));
+    } else if (metric.shape === 'summary') {
+      found.push(series('_sum'), series('_count'));
+      for (const quantile of bounds) found.push(series('', ['quantile', labelNumber(quantile)]));
+    } else found.push(series(''));
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < pairs.length; at += 2) pieces.push(body.subarray(pairs[at]!, pairs[at + 1]!));
+    const identity = metric.delta ? identityOf(metric, labels, bounds) : '';
+    return {
+      attributes: Buffer.concat(pieces),
+      bounds: bounds.length === 0 ? noBounds : [...bounds],
+      hasSum,
+      series: found,
+      identity,
+    };
+  }
+}
+
+function identityOf(metric: Metric, labels: Labels, bounds: readonly number[]): string {
+  const sorted = [...labels].sort(([a], [b]) => (a < b ? -1 : 1));
+  return hash('sha256', JSON.stringify([metric.name, metric.shape, sorted, bounds]), 'base64url').slice(0, 22);
+}
+
+function readExemplars(point: Point, body: Uint8Array): Exemplar[] {
+  const exemplars: Exemplar[] = [];
+  for (let at = 0; at < point.exemplars.length; at += 2) {
+    const exemplar = readExemplar(body, point.exemplars[at]!, point.exemplars[at + 1]!);
+    if (exemplar !== undefined) exemplars.push(exemplar);
+  }
+  return exemplars;
+}
+
+// ------------------------------------------------------------------------------------------ heads of metrics
+
+/** Of the Metric that was scanned last. */
+const headScan = { field: 0, dataStart: 0, dataEnd: 0, temporality: 0, monotonic: false, parts: [] as number[] };
+
+function scanHead(body: Uint8Array, start: number, end: number): number {
+  headScan.field = 0;
+  headScan.temporality = 0;
+  headScan.monotonic = false;
+  headScan.parts.length = 0;
+  let hashed = 0;
+  const metric = new Reader(body, start, end);
+  while (metric.next()) {
+    const { field } = metric;
+    if (field in shapes && metric.wireType === wireBytes) {
+      headScan.field = field;
+      headScan.dataStart = metric.valueStart;
+      headScan.dataEnd = metric.valueEnd;
+    } else if (field <= 3) {
+      hashed = hashBytes(body, metric.tagStart, metric.valueEnd, hashed);
+      headScan.parts.push(metric.tagStart, metric.valueEnd);
+    }
+  }
+  if (headScan.field !== 0 && headScan.field !== 5) {
+    // Beside the points: aggregation_temporality = 2, is_monotonic = 3.
+    const data = new Reader(body, headScan.dataStart, headScan.dataEnd);
+    while (data.next()) {
+      if (data.field === 2 && data.wireType === wireVarint) headScan.temporality = data.int32();
+      else if (data.field === 3 && data.wireType === wireVarint) headScan.monotonic = data.bool();
+    }
+  }
+  return Math.imul(hashed ^ headScan.field, 0x01000193) ^ (headScan.temporality << 1) ^ (headScan.monotonic ? 1 : 0);
+}
+
+function headParts(body: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < headScan.parts.length; at += 2) {
+    parts.push(body.subarray(headScan.parts[at]!, headScan.parts[at + 1]!));
+  }
+  return parts;
+}
+
+function isHead(metric: Metric, body: Uint8Array): boolean {
+  return (
+    metric.field === headScan.field &&
+    metric.delta === (headScan.temporality === 1) &&
+    metric.monotonic === headScan.monotonic &&
+    sameAttributes(metric.head, body, headScan.parts)
+  );
+}
+
+// ------------------------------------------------------------------------------------------ bytes
+
+function hashBytes(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  let hashed = seed ^ (end - start);
+  for (let at = start; at < end; at++) hashed = Math.imul(hashed ^ bytes[at]!, 0x01000193);
+  return hashed;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}
+
+/** @param pairs Ranges of `body` that together are to be `attributes`. */
+function sameAttributes(attributes: Uint8Array, body: Uint8Array, pairs: readonly number[]): boolean {
+  let at = 0;
+  for (let pair = 0; pair < pairs.length; pair += 2) {
+    for (let from = pairs[pair]!; from < pairs[pair + 1]!; from++, at++) {
+      if (attributes[at] !== body[from]) return false;
+    }
+  }
+  return at === attributes.length;
+}
+
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (!Object.is(a[at], b[at])) return false;
+  return true;
+}

@@ -1,0 +1,329 @@
+import { compressSync } from 'snappy';
+import type { Batch, Clock, Signal } from '../../base/index.ts';
+import type { Access, BatchLimits, Destination, Keeper, Refusal, WriteResult } from '../contract.ts';
+import { Client } from './client.ts';
+import { type Collected, Collector } from './collect.ts';
+import { contentTypes, Encoder, type Version } from './encode.ts';
+import type { Naming } from './labels.ts';
+import {
+  batchBytesMax,
+  batchRecordsMax,
+  deadlineMs,
+  deltaForgetMs,
+  deltaSeriesMax,
+  lingerMs,
+  metadataAgainMs,
+  seriesCachedMax,
+  seriesGenerationMs,
+  stateSaveMs,
+} from './limits.ts';
+import { type Family, type Series, SeriesLimit } from './series.ts';
+import { Shard } from './shard.ts';
+import { AttemptNote, type KnownFile, TotalsFile } from './state.ts';
+import { type Verdict, verdict } from './verdict.ts';
+
+// Batches to Prometheus by remote write, 2.0 where the far side knows it.
+//
+// - Order: one batch at a time; in it the samples of a series go through one shard, in order of time.
+// - Repeats: a batch that has to wait goes on where it stopped. One whose answer was lost, or that comes again after a
+//   crash, gives the same samples: those Prometheus takes for the same, or calls out of order where a newer one of the
+//   series is there and it has no window for late ones. Such a refusal of what was sent before means "already there".
+// - Sums of deltas move on with the log: what a batch adds counts once it is settled.
+
+export interface WriteOptions {
+  readonly url: URL;
+  readonly access: Access;
+  readonly version: string;
+  readonly folder: string;
+  readonly naming: Naming;
+  readonly customBuckets: boolean;
+  readonly deltaToCumulative: boolean;
+  readonly replica: string | undefined;
+  readonly seriesMax: number;
+  readonly shards: number;
+  /** 'auto': 2.0, and 1.0 once the far side turns out not to know it. */
+  readonly protocol: 'auto' | Version;
+  readonly clock: Clock;
+  readonly known: KnownFile;
+}
+
+/** A batch that is not settled. */
+interface Open {
+  readonly batch: {
+    readonly logId: string;
+    readonly firstSeq: number;
+    readonly lastSeq: number;
+    readonly frames: number;
+  };
+  readonly seqs: readonly number[];
+  readonly collected: Collected;
+  readonly shards: readonly Shard[];
+}
+
+export class PrometheusDestination implements Destination {
+  readonly name = 'prometheus';
+  readonly takes: ReadonlySet<Signal> = new Set(['metrics'] as const);
+  readonly limits: BatchLimits = { batchBytesMax, batchRecordsMax, lingerMs, inFlightMax: 1 };
+  readonly keeper?: Keeper;
+  readonly #options: WriteOptions;
+  readonly #client: Client;
+  readonly #collector: Collector;
+  readonly #limit: SeriesLimit;
+  readonly #note: AttemptNote;
+  readonly #sums: SumKeeper | undefined;
+  /** One a shard: what an encoder returns holds until its next call. */
+  readonly #encoders: readonly Encoder[];
+  readonly #metadataSentMs = new Map<string, number>();
+  #learntMs = Number.NEGATIVE_INFINITY;
+  #protocol: Version;
+  #open: Open | undefined;
+  /** Frames through this one may have been stored without our having been told. */
+  #doubtful: { logId: string; seq: number };
+
+  constructor(options: WriteOptions) {
+    this.#options = options;
+    this.#note = new AttemptNote(options.folder);
+    this.#doubtful = { logId: this.#note.logId, seq: this.#note.seq };
+    this.#protocol = options.protocol === '1.0' ? '1.0' : '2.0';
+    this.#client = new Client({ tls: options.access.tls, connectionsMax: options.shards });
+    this.#limit = new SeriesLimit(options.seriesMax, seriesGenerationMs);
+    this.#encoders = Array.from({ length: options.shards }, () => new Encoder());
+    if (options.deltaToCumulative) {
+      this.#sums = new SumKeeper(
+        new TotalsFile(options.folder, { seriesMax: deltaSeriesMax, forgetMs: deltaForgetMs }),
+      );
+      this.keeper = this.#sums;
+    }
+    this.#collector = new Collector({
+      naming: options.naming,
+      customBuckets: options.customBuckets,
+      totals: this.#sums?.totals,
+      replica: options.replica,
+      limit: this.#limit,
+      seriesCachedMax,
+    });
+  }
+
+  async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
+    const { clock } = this.#options;
+    const open = await this.#opened(batch);
+    this.#note.write(batch.logId, open.batch.lastSeq);
+    const waits = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
+    const wait = waits.find((each) => each !== undefined);
+    if (wait !== undefined) {
+      const afterMs = waits.reduce<number | undefined>(
+        (longest, each) => (each?.afterMs === undefined ? longest : Math.max(longest ?? 0, each.afterMs)),
+        undefined,
+      );
+      if (waits.some((each) => each?.doubtful)) this.#doubtful = { logId: batch.logId, seq: open.batch.lastSeq };
+      return { kind: 'retry', pending: 'all', refused: [], afterMs, reason: wait.reason };
+    }
+    const refused = this.#refusals(open);
+    this.#open = undefined;
+    this.#learn(clock.monotonicMs());
+    this.#sums?.settled(batch.logId, open.batch.lastSeq, refused.length > 0, clock.monotonicMs());
+    return { kind: 'settled', refused };
+  }
+
+  #learn(nowMs: number): void {
+    const { known } = this.#options;
+    known.learn(this.#collector.newFamilies());
+    if (nowMs - this.#learntMs < metadataAgainMs) return;
+    this.#learntMs = nowMs;
+    known.save();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client.close();
+    await this.#sums?.close(this.#open !== undefined);
+    this.#note.close();
+  }
+
+  /** The batch as samples: where it stopped if it comes again. */
+  async #opened(batch: Batch): Promise<Open> {
+    const first = batch.frames[0]!;
+    const last = batch.frames.at(-1)!;
+    const known = this.#open?.batch;
+    if (
+      this.#open !== undefined &&
+      known?.logId === batch.logId &&
+      known.firstSeq === first.seq &&
+      known.lastSeq === last.seq &&
+      known.frames === batch.frames.length
+    ) {
+      return this.#open;
+    }
+    await this.#sums?.begin(this.#open !== undefined, this.#options.clock.monotonicMs());
+    this.#limit.turn(this.#options.clock.monotonicMs());
+    const collected = this.#collector.collect(batch);
+    this.#open = {
+      batch: { logId: batch.logId, firstSeq: first.seq, lastSeq: last.seq, frames: batch.frames.length },
+      seqs: batch.frames.map((frame) => frame.seq),
+      collected,
+      shards: this.#sharded(collected),
+    };
+    return this.#open;
+  }
+
+  #sharded({ samples }: Collected): Shard[] {
+    const count = this.#options.shards;
+    const orders: number[][] = Array.from({ length: count }, () => []);
+    for (const series of samples.touched) {
+      const order = orders[series.fingerprint % count]!;
+      for (let at = series.first; at >= 0; at = samples.next[at]!) order.push(at);
+    }
+    return orders.map((order) => new Shard(samples, order));
+  }
+
+  /** Sends what a shard has, until it is settled or has to wait. */
+  async #send(
+    shard: Shard,
+    index: number,
+    { collected }: Open,
+    cancel: AbortSignal,
+  ): Promise<Extract<Verdict, { kind: 'retry' }> | undefined> {
+    const { clock } = this.#options;
+    for (let step = shard.step; step !== undefined; step = shard.step) {
+      const version = this.#protocol;
+      const families = version === '1.0' ? this.#familiesToTell(collected.samples.touched, clock.monotonicMs()) : [];
+      const encoded = this.#encoders[index]!.encode(
+        version,
+        collected.samples,
+        step.order,
+        this.#collector.table,
+        families,
+      );
+      const reply = await this.#client.call(
+        {
+          method: 'POST',
+          url: this.#options.url,
+          headers: {
+            ...this.#options.access.headers,
+            'content-type': contentTypes[version],
+            'content-encoding': 'snappy',
+            'x-prometheus-remote-write-version': version === '2.0' ? '2.0.0' : '0.1.0',
+            'user-agent': `watchingcat/${this.#options.version}`,
+          },
+          body: compressSync(encoded.body),
+          deadlineMs,
+        },
+        cancel,
+      );
+      const found = verdict(reply, version, encoded, clock.nowMs());
+      if (found.kind === 'retry') return found;
+      if (found.kind !== 'older') shard.settle(found);
+      else if (this.#options.protocol === 'auto') this.#protocol = '1.0';
+      else return { kind: 'retry', reason: found.reason, afterMs: undefined, doubtful: false };
+    }
+    return undefined;
+  }
+
+  /** Of 1.0, which tells metadata apart from the samples: those not told of late, so many at a time. */
+  #familiesToTell(touched: readonly Series[], nowMs: number): Family[] {
+    const told: Family[] = [];
+    for (const { family } of touched) {
+      const sentMs = this.#metadataSentMs.get(family.name);
+      if (sentMs !== undefined && nowMs - sentMs < metadataAgainMs) continue;
+      this.#metadataSentMs.set(family.name, nowMs);
+      told.push(family);
+    }
+    if (this.#metadataSentMs.size > seriesCachedMax) this.#metadataSentMs.clear();
+    return told;
+  }
+
+  #refusals({ batch, seqs, collected, shards }: Open): Refusal[] {
+    const { samples } = collected;
+    const refused = [...collected.refused];
+    const seen = new Set(refused.map(({ frame, record }) => `${frame} ${record}`));
+    for (const { sample, reason, alreadyThere } of shards.flatMap((shard) => shard.refused)) {
+      const frame = samples.frames[sample]!;
+      const record = samples.records[sample]!;
+      if (frame < 0) continue; // target_info: derived, and made again with the next batch
+      if (alreadyThere && batch.logId === this.#doubtful.logId && seqs[frame]! <= this.#doubtful.seq) continue;
+      const key = `${frame} ${record}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      refused.push({ frame, record, count: 1, reason });
+    }
+    return refused;
+  }
+}
+
+/**
+ * Commits the sums of deltas together with the place in the log up to which they hold, which is where delivery begins after
+ * a restart. A batch with refusals is committed with the next one only: by then its dead letters are on disk.
+ */
+class SumKeeper implements Keeper {
+  readonly #file: TotalsFile;
+  readonly #changed = new Set<string>();
+  #listener: ((signal: Signal, logId: string, seq: number) => void) | undefined;
+  #settled: { logId: string; seq: number } | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  #savedAtMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #hasRefusals = false;
+  #closed = false;
+
+  constructor(file: TotalsFile) {
+    this.#file = file;
+  }
+
+  get totals(): TotalsFile['totals'] {
+    return this.#file.totals;
+  }
+
+  keptThrough(_: Signal, logId: string): number {
+    return logId === this.#file.logId ? this.#file.seq : 0;
+  }
+
+  onKept(listener: (signal: Signal, logId: string, seq: number) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Before a batch is collected. @param undo The last one was not settled, and what it added does not count. */
+  async begin(undo: boolean, nowMs: number): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#saving;
+    if (undo) this.totals.rollback();
+    if (nowMs - this.#savedAtMs >= stateSaveMs) await this.#save(nowMs);
+  }
+
+  settled(logId: string, seq: number, hasRefusals: boolean, nowMs: number): void {
+    for (const identity of this.totals.commit()) this.#changed.add(identity);
+    this.#settled = { logId, seq };
+    this.#hasRefusals = hasRefusals;
+    if (hasRefusals) return;
+    this.#timer = setTimeout(() => void this.#save(nowMs + stateSaveMs), stateSaveMs);
+    this.#timer.unref();
+  }
+
+  /** @param undo As for `begin`. */
+  async close(undo: boolean): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#saving;
+    if (undo) this.totals.rollback();
+    if (!this.#hasRefusals) await this.#save(0);
+    this.#closed = true;
+  }
+
+  /** A failure leaves what is on disk as it is: so much more is sent again. The next save tries again. */
+  #save(nowMs: number): Promise<void> {
+    this.#saving = this.#saving.then(async () => {
+      const place = this.#settled;
+      if (this.#closed || place === undefined) return;
+      this.#settled = undefined;
+      this.#savedAtMs = nowMs;
+      const changed = [...this.#changed];
+      this.#changed.clear();
+      try {
+        await this.#file.save(place.logId, place.seq, changed);
+      } catch {
+        this.#settled ??= place;
+        for (const identity of changed) this.#changed.add(identity);
+        return;
+      }
+      this.#listener?.('metrics', place.logId, place.seq);
+    });
+    return this.#saving;
+  }
+}
