@@ -206,7 +206,6 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
   const agent = new http.Agent({ keepAlive: true });
 
   const server = http.createServer(async (request, response) => {
-    request.socket.on('error', () => {});
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
@@ -236,6 +235,7 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
       request.socket.resetAndDestroy(); // the backend is away
     }
   });
+  server.on('connection', (socket) => socket.on('error', () => {}));
   const port = await listening(server);
   return {
     port,

@@ -256,6 +256,9 @@ function intrinsicOrdered(name: IntrinsicName, op: Order, value: Literal): Condi
   }
 }
 
+/** What the field can hold; Elasticsearch refuses to compare it with more. */
+const severityMax = 0x7fffffff;
+
 function severityBetween(first: number, last: number): Condition {
   return exactly({ range: { severity_number: { gte: first, lte: last } } });
 }
@@ -265,7 +268,7 @@ function severityEquals({ text, number }: Literal): Condition {
   if (name === 'unset') return not(severityBetween(1, 24));
   const first = severityNames.get(name);
   if (first !== undefined) return severityBetween(first, first + 3);
-  if (number === undefined || !Number.isInteger(number) || Math.abs(number) > 0x7fffffff) return exactly(none);
+  if (number === undefined || !Number.isInteger(number) || Math.abs(number) > severityMax) return exactly(none);
   return exactly({ term: { severity_number: number } });
 }
 
@@ -274,6 +277,7 @@ function severityOrdered(op: Order, { text, number }: Literal): Condition {
   // `>` is above the whole range of a name, `>=` from its beginning.
   const bound = first === undefined ? number : op === '>' || op === '<=' ? first + 3 : first;
   if (bound === undefined || Number.isNaN(bound)) return exactly(none);
+  if (Math.abs(bound) > severityMax) return exactly(op.startsWith('<') === bound > 0 ? all : none);
   return exactly({ range: { severity_number: { [bounds[op]]: bound } } });
 }
 

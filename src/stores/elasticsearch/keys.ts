@@ -63,7 +63,7 @@ export class KeyTable {
     const chain = this.#byHash.get(hash);
     if (chain !== undefined) for (const key of chain) if (sameBytes(key.bytes, bytes, start, end)) return key;
     const kept = this.#kept < keysKeptMax && (chain?.length ?? 0) < chainMax && end - start <= 1_024;
-    const key = new Key(bytes.slice(start, end), kept);
+    const key = new Key(new Uint8Array(bytes.subarray(start, end)), kept); // a copy: `slice` of a Buffer is none
     if (!kept) return key;
     this.#kept++;
     if (chain === undefined) this.#byHash.set(hash, [key]);

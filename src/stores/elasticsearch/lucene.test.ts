@@ -67,6 +67,7 @@ describe('what tokens every text with a substring has', () => {
     ['straße', '*stra* *e*'],
     ['支払い', ''],
     ['...', ''],
+    ['% _ a_b', 'a_b*'],
   ])('%s', (text, expected) => expect(drawn(text)).toBe(expected));
   it('one that is a word can be told by the index alone', () => {
     expect(fragmentsOf('declined').whole).toBe(true);

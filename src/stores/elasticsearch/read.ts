@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/index.ts';
+import { type Clock, Fault } from '../../base/index.ts';
 import type {
   FieldSummary,
   FieldValue,
@@ -55,7 +55,12 @@ export function logReader(options: ReadOptions): LogReader {
       return await selected(true);
     } catch (thrown) {
       if (!(thrown instanceof QueryRefused)) throw thrown;
+    }
+    try {
       return await selected(false);
+    } catch (thrown) {
+      if (!(thrown instanceof QueryRefused)) throw thrown;
+      throw new Fault('unprocessable', `Elasticsearch refuses this query: ${thrown.message}`, { cause: thrown });
     }
   }
 

@@ -25,7 +25,8 @@ export interface Fragment {
 export function fragmentsOf(text: string): { fragments: Fragment[]; whole: boolean } {
   const found: Fragment[] = [];
   for (const match of text.matchAll(fragments)) {
-    if (notLetters.test(match[0])) continue;
+    // Underscores join letters and digits; by themselves they make no token.
+    if (notLetters.test(match[0]) || /^_+$/.test(match[0])) continue;
     const before = text[match.index - 1];
     const after = text[match.index + match[0].length];
     found.push({
