@@ -93,24 +93,46 @@ export function resolveDestinations(
   return {
     jaeger: jaegerAccess && {
       ...(jaeger.otlpEndpoint === undefined ? {} : { otlpEndpoint: jaeger.otlpEndpoint }),
-      ...(jaeger.queryEndpoint === undefined ? {} : { queryEndpoint: jaeger.queryEndpoint }),
+      ...queried('queryEndpoint', jaeger.queryEndpoint ?? jaegerBeside(jaeger.otlpEndpoint)),
       access: jaegerAccess,
     },
-    prometheus: prometheusAccess && { ...ofPrometheus.store, access: prometheusAccess },
+    prometheus: prometheusAccess && {
+      ...ofPrometheus.store,
+      ...queried('queryUrl', ofPrometheus.queryUrl ?? prometheusBehind(ofPrometheus.store.remoteWriteUrl)),
+      access: prometheusAccess,
+    },
     elasticsearch: elasticsearchAccess && { url: elasticsearch.url ?? '', access: elasticsearchAccess },
     forward: forwardAccess && { endpoint: forward.otlpEndpoint ?? '', access: forwardAccess },
   };
 }
 
+/** Jaeger, all in one, answers on 16686 beside the 4317 that it receives on. */
+function jaegerBeside(otlpEndpoint: string | undefined): string | undefined {
+  const url = otlpEndpoint === undefined ? null : URL.parse(otlpEndpoint);
+  return url?.port === '4317' ? `${url.protocol}//${url.hostname}:16686` : undefined;
+}
+
+/** Prometheus has both under one base. Others that take remote write have other paths, and answer elsewhere. */
+function prometheusBehind(remoteWriteUrl: string | undefined): string | undefined {
+  return remoteWriteUrl?.endsWith(remoteWritePath) ? remoteWriteUrl.slice(0, -remoteWritePath.length) : undefined;
+}
+
+const remoteWritePath = '/api/v1/write';
+
+function queried<Key extends string>(key: Key, url: string | undefined): { readonly [key in Key]?: string } {
+  return url === undefined || url === 'off' ? {} : ({ [key]: url } as { readonly [key in Key]?: string });
+}
+
 /** The settings that `access` reads, and those of the store alone. */
 function separated(from: Settings['prometheus']): {
-  readonly store: Omit<NonNullable<Config['prometheus']>, 'access'>;
+  readonly store: Omit<NonNullable<Config['prometheus']>, 'access' | 'queryUrl'>;
+  readonly queryUrl: string | undefined;
   readonly settings: AccessSettings;
 } {
   const { headers, headersFile, username, password, passwordFile, bearerToken, bearerTokenFile, ...rest } = from;
-  const { apiKey, apiKeyFile, tls, ...store } = rest;
+  const { apiKey, apiKeyFile, tls, queryUrl, ...store } = rest;
   const plain = { username, password, passwordFile, bearerToken, bearerTokenFile, apiKey, apiKeyFile };
-  return { store, settings: { ...plain, tls } };
+  return { store, queryUrl, settings: { ...plain, tls } };
 }
 
 interface Group {

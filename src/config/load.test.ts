@@ -114,7 +114,17 @@ describe('what is set', () => {
     const jaeger = { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j' };
     const written = load(jaeger);
     expect([...written.embedded]).toEqual(['metrics', 'logs']);
-    expect(written.read).toEqual({ traces: 'none', metrics: 'embedded', logs: 'embedded' });
+    expect(written.jaeger?.queryEndpoint).toBe('http://j:16686');
+    expect(written.read).toEqual({ traces: 'jaeger', metrics: 'embedded', logs: 'embedded' });
+    for (const env of [
+      { ...jaeger, WATCHINGCAT_JAEGER_QUERY_ENDPOINT: 'off' },
+      { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j:14317' },
+      { WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://mimir/api/v1/push' },
+      { WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://p/api/v1/write', WATCHINGCAT_PROMETHEUS_QUERY_URL: 'off' },
+    ]) {
+      const { read } = load(env);
+      expect([read.traces, read.metrics].sort()).toEqual(['embedded', 'none']);
+    }
     const asked = load({ ...jaeger, WATCHINGCAT_JAEGER_QUERY_ENDPOINT: 'http://j:16686/base/' });
     expect(asked.jaeger).toMatchObject({ otlpEndpoint: 'http://j:4317', queryEndpoint: 'http://j:16686/base' });
     expect(asked.read.traces).toBe('jaeger');
@@ -126,11 +136,11 @@ describe('what is set', () => {
     const both = load({
       WATCHINGCAT_ELASTICSEARCH_URL: 'https://e:9200',
       WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://p:9090/api/v1/write',
-      WATCHINGCAT_PROMETHEUS_QUERY_URL: 'http://p:9090',
       WATCHINGCAT_EMBEDDED: 'traces,logs',
       WATCHINGCAT_READ_LOGS: 'embedded',
     });
     expect([...both.embedded]).toEqual(['traces', 'logs']);
+    expect(both.prometheus?.queryUrl).toBe('http://p:9090');
     expect(both.read).toEqual({ traces: 'embedded', metrics: 'prometheus', logs: 'embedded' });
     expect(both.warnings).toEqual([]);
     // An address to ask alone leaves the signal here.

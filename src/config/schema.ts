@@ -53,6 +53,10 @@ const signalSet = read(
   readSignalSet,
 );
 const httpUrl = (example: string) => read(text, `a URL such as ${example}, without user and password`, readHttpUrl);
+const httpUrlOrOff = (example: string) =>
+  read(text, `a URL such as ${example}, without user and password, or off`, (raw) =>
+    /^off$/i.test(raw) ? ('off' as const) : readHttpUrl(raw),
+  );
 const secret = read(text, 'a text of one line', (raw) => (/^[\x20-\x7e\u00a0-\uffff]+$/.test(raw) ? raw : undefined));
 const count = read(scalar, 'a whole number', (raw) => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : undefined));
 const shardCount = read(scalar, 'a number from 1 to 64', (raw) =>
@@ -172,9 +176,11 @@ export const configSchema = z.strictObject({
     otlpEndpoint: grpcEndpoint
       .optional()
       .describe('OTLP gRPC endpoint of Jaeger, such as `http://jaeger:4317`: traces are written there.'),
-    queryEndpoint: httpUrl('http://jaeger:16686')
-      .optional()
-      .describe('Where Jaeger is asked, such as `http://jaeger:16686`: traces are read from there.'),
+    queryEndpoint: httpUrlOrOff('http://jaeger:16686').optional().meta({
+      description:
+        'Where Jaeger is asked, such as `http://jaeger:16686`: traces are read from there. `off` where it can only be written to.',
+      defaultText: 'port 16686 of jaeger.otlpEndpoint where that has port 4317',
+    }),
     headers: headersFor('Jaeger'),
     headersFile: headersFile('jaeger.headers'),
     ...access('Jaeger', 'x-api-key: …'),
@@ -183,9 +189,11 @@ export const configSchema = z.strictObject({
     remoteWriteUrl: httpUrl('http://prometheus:9090/api/v1/write')
       .optional()
       .describe('Remote-write URL, such as `http://prometheus:9090/api/v1/write`: metrics are written there.'),
-    queryUrl: httpUrl('http://prometheus:9090')
-      .optional()
-      .describe('Base URL of the Prometheus API, such as `http://prometheus:9090`: metrics are read from there.'),
+    queryUrl: httpUrlOrOff('http://prometheus:9090').optional().meta({
+      description:
+        'Base URL of the Prometheus API, such as `http://prometheus:9090`: metrics are read from there. `off` where it can only be written to.',
+      defaultText: 'prometheus.remoteWriteUrl where that ends in /api/v1/write, up to there',
+    }),
     remoteWriteProtocol: oneOf('auto', '2.0', '1.0')
       .prefault('auto')
       .describe(
@@ -257,11 +265,11 @@ export const configSchema = z.strictObject({
   read: group({
     traces: store('jaeger').optional().meta({
       description: 'Store that answers for traces: `embedded` or `jaeger`.',
-      defaultText: 'jaeger where jaeger.queryEndpoint is set, else embedded',
+      defaultText: 'jaeger where it can be asked, else embedded',
     }),
     metrics: store('prometheus').optional().meta({
       description: 'Store that answers for metrics: `embedded` or `prometheus`.',
-      defaultText: 'prometheus where prometheus.queryUrl is set, else embedded',
+      defaultText: 'prometheus where it can be asked, else embedded',
     }),
     logs: store('elasticsearch').optional().meta({
       description: 'Store that answers for logs: `embedded` or `elasticsearch`.',

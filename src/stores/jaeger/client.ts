@@ -84,7 +84,7 @@ export class JaegerClient {
         if (cancel.aborted) reject(cancel.reason);
         else {
           reject(
-            new Fault('unavailable', `Jaeger does not answer: ${reason?.code ?? reason?.message}`, {
+            new Fault('unavailable', `Jaeger does not answer at ${url.origin}: ${reason?.code ?? reason?.message}`, {
               retryAfterMs,
               cause: thrown,
             }),

@@ -100,7 +100,10 @@ class Api {
     );
     cancel.throwIfAborted();
     if (reply.kind === 'broken')
-      throw new Fault('unavailable', `Prometheus does not answer: ${printable(reply.reason)}`);
+      throw new Fault(
+        'unavailable',
+        `Prometheus does not answer at ${new URL(this.#base).origin}: ${printable(reply.reason)}`,
+      );
     if (reply.cut) {
       throw new Fault('unprocessable', `the answer is larger than ${queryAnswerBytesMax >> 20} MiB; ask for less`);
     }
