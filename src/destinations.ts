@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Clock, type Signal, signals } from './base/index.ts';
 import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
 import type { Config } from './config/index.ts';
-import { type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
-import type { PipelineCounters } from './self/index.ts';
+import { type DeliveryObserver, type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
+import { type PipelineCounters, RefusalAlarm } from './self/index.ts';
 import { withSpanMetrics } from './spanmetrics/index.ts';
 import type { Eraser, Readers } from './stores/contract.ts';
 import { type OtlpStoreOptions, openOtlpStore } from './stores/otlp/index.ts';
@@ -96,10 +96,21 @@ export async function startDestinations(config: Config, parts: DestinationParts)
   const running: Running[] = [];
   const readers: Record<string, Readers> = {};
   const reloads: { readonly name: string; readonly tell: (config: Config) => boolean }[] = [];
+  const alarm = new RefusalAlarm(clock, (fields, message) => logger.warn(fields, message));
+  const observerOf = (name: string): DeliveryObserver => {
+    const observer = counters.destination(name);
+    return {
+      ...observer,
+      refused(signal, records, reason) {
+        observer.refused(signal, records, reason);
+        alarm.refused(name, signal, records, reason);
+      },
+    };
+  };
   const shared = (name: string, taken: Iterable<Signal>) => ({
     logs: [...taken].map((signal) => ({ log: logs[signal], dir: logDir(signal) })),
     deadLetters,
-    observer: counters.destination(name),
+    observer: observerOf(name),
     logger,
     clock,
   });

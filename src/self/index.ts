@@ -10,3 +10,4 @@ export {
   ownMetrics,
   type Sample,
 } from './metrics.ts';
+export { RefusalAlarm } from './refusal-alarm.ts';

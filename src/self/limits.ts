@@ -8,3 +8,5 @@ export const framesPerChunk = 128;
 export const chunksMax = 4_000;
 /** A destination that has been failing for longer makes the process degraded. */
 export const failingDegradedMs = 10_000;
+/** A destination that refuses records is named in the log at most so often, for each signal. */
+export const refusalAlarmEveryMs = 60_000;
