@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { entryPath } from '../base/index.ts';
-import { stderrCharsMax } from './limits.ts';
+import { heapInitialMiB, stderrCharsMax } from './limits.ts';
 import type { ToChild, ToParent } from './protocol.ts';
 
 /** What a host runs in: a process or a thread. */
@@ -29,7 +29,11 @@ export function launchProcess(heapMiB: number): Launch {
   return ({ message, end }) => {
     const child = fork(entryPath(import.meta.url, './host.ts'), {
       serialization: 'advanced',
-      execArgv: [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=16'],
+      execArgv: [
+        `--max-old-space-size=${heapMiB}`,
+        `--initial-heap-size=${heapInitialMiB}`,
+        '--max-semi-space-size=16',
+      ],
       // No secret of the parent's is there to be found in the child.
       env: {
         ...pick(process.env, ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_COMPILE_CACHE']),

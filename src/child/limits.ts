@@ -29,3 +29,8 @@ export const silentChecksMax = 6;
 export const threadHeapMiB = 256;
 /** A host whose options change gets this long to finish what is under way. */
 export const replaceWithinMs = 5_000;
+/**
+ * Of the child's JavaScript, MiB: below it V8 does not collect what is old. Hot rows are outside of its heap but count, so
+ * that it would else mark everything several times a second, for a third of the child's CPU at full speed.
+ */
+export const heapInitialMiB = 160;

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { type Column, isText, type Rows } from './columns.ts';
+import type { Column, Rows } from './columns.ts';
 import { type Key, type KeyTable, sameBytes } from './keys.ts';
 import { depthMax } from './limits.ts';
 
@@ -152,10 +152,7 @@ export class AttributeWriter {
       switch (kind) {
         case 1:
           key.texts++;
-          if (key.kind === 'text' && isText(bytes, from, to)) {
-            promoted[key.slot]!.setBytes(this.#row, bytes, from, to);
-            return;
-          }
+          if (key.kind === 'text' && promoted[key.slot]!.setIfText(this.#row, bytes, from, to)) return;
           break;
         case 2:
           key.bools++;

@@ -34,13 +34,16 @@ class DyingFiles implements FileOps {
     if (this.#left-- <= 0) throw new Error('the process died');
     this.done++;
   }
-  async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+  async writeSynced(path: string, pieces: readonly Uint8Array[]): Promise<void> {
     if (this.#left <= 0) {
       // Killed in the middle of writing.
-      if (this.#left === 0) await writeFile(path, bytes.subarray(0, bytes.length / 2));
+      if (this.#left === 0) {
+        const bytes = Buffer.concat(pieces);
+        await writeFile(path, bytes.subarray(0, bytes.length / 2));
+      }
       this.#step();
     }
-    await realFiles.writeSynced(path, bytes);
+    await realFiles.writeSynced(path, pieces);
     this.#step();
   }
   async sync(path: string): Promise<void> {

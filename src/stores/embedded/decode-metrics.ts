@@ -16,6 +16,7 @@ import type { Rows } from './columns.ts';
 import { hourOf, received } from './decode.ts';
 import type { GenerationDecoder } from './kind.ts';
 import { identity, latin1 } from './origins.ts';
+import type { RollUp } from './rollup.ts';
 
 // Data points into narrow rows. Who a point belongs to (resource, scope, metric, attributes) is worked out once a generation.
 // Sources: OTLP metrics.proto; the Prometheus OTLP translation; Prometheus 3 `otlp` settings for promoted attributes.
@@ -31,6 +32,8 @@ interface Scope {
   readonly resource: Uint8Array;
   readonly scope: Uint8Array;
   readonly name: string;
+  /** Its service's number in the roll-up. */
+  readonly who: number;
 }
 
 interface Metric {
@@ -68,8 +71,13 @@ const shapes: {
   11: { type: 'summary', attributes: 7, flags: 8 },
 };
 
-export function metricDecoder(target: { buffer: Rows; series: Rows; retentionMs: number }): GenerationDecoder {
-  const { buffer } = target;
+export function metricDecoder(target: {
+  buffer: Rows;
+  series: Rows;
+  rollUp: RollUp;
+  retentionMs: number;
+}): GenerationDecoder {
+  const { buffer, rollUp } = target;
   const column = (name: string) => buffer.column(name);
   const hour = column('hour');
   const series = column('series');
@@ -84,7 +92,9 @@ export function metricDecoder(target: { buffer: Rows; series: Rows; retentionMs:
       const name = `${latin1(resource)}\0${latin1(scope)}`;
       let found = scopes.get(name);
       if (found === undefined) {
-        found = { resource: resource.slice(), scope: scope.slice(), name };
+        const { service, namespace, environment } = identity(resource);
+        const who = rollUp.who(service, namespace, environment);
+        found = { resource: resource.slice(), scope: scope.slice(), name, who };
         scopes.set(name, found);
       }
       return found;
@@ -148,7 +158,8 @@ export function metricDecoder(target: { buffer: Rows; series: Rows; retentionMs:
           series.set64(row, entry.low, entry.high);
           time.set64(row, low, high);
           startTime.set64(row, startLow, startHigh);
-          hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
+          const ofHour = hourOf(low, high, came.ms, target.retentionMs);
+          hour.set32(row, ofHour);
           // DataPointFlags.NO_RECORDED_VALUE_MASK: the series ended here, whatever the value says.
           if ((flags & 1) !== 0) value.set64(row, staleNanLow, staleNanHigh);
           else if (numberAt >= 0) {
@@ -162,6 +173,7 @@ export function metricDecoder(target: { buffer: Rows; series: Rows; retentionMs:
           if (shape.type !== 'number' || exemplars) {
             raw.setBytes(row, body, data.valueStart, data.valueEnd);
           }
+          rollUp.add(scope.who, 0, 0, ofHour, low, high, 0, 0);
           buffer.endRow();
         }
       });

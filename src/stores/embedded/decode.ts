@@ -5,7 +5,8 @@ import { AttributeWriter, writeAny } from './attributes.ts';
 import type { Column, Rows } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { futureMaxMs } from './limits.ts';
-import type { Origins } from './origins.ts';
+import type { Origin, Origins } from './origins.ts';
+import { bucketOf, minuteOf, type RollUp } from './rollup.ts';
 
 // Export requests into rows: no object for a span or a log record. Source: OTLP 1.11.0, trace.proto, logs.proto.
 
@@ -14,6 +15,7 @@ export interface DecodeTarget {
   readonly keys: KeyTable;
   readonly promoted: readonly Column[];
   readonly origins: Origins;
+  readonly rollUp: RollUp;
   /** Records older than this before their receipt are filed under their receipt: see `hourOf`. */
   readonly retentionMs: number;
 }
@@ -26,17 +28,16 @@ export interface Decoder {
   decode(frame: Frame, index: number, refused: Refusal[]): void;
 }
 
-const nanosPerHour = 3_600_000_000_000;
-
 /**
  * The hour (since 1970) under which a record is filed. That of its time, unless its time is absurd: more than ten minutes
  * after its receipt, or longer before it than records are kept. Then that of its receipt, so that no file of the year 2554
  * is kept for ever and no late record is deleted as it comes. The record's own time is stored as it is.
+ * @param low the time's lower half, ns since 1970; `high` the upper one, unsigned.
  */
-export function hourOf(timeNanos: number, receivedMs: number, retentionMs: number): number {
-  const timeMs = timeNanos / 1e6;
+export function hourOf(low: number, high: number, receivedMs: number, retentionMs: number): number {
+  const timeMs = (high * 4294967296 + low) / 1e6;
   if (timeMs > receivedMs + futureMaxMs || timeMs < receivedMs - retentionMs) return Math.floor(receivedMs / 3_600_000);
-  return Math.floor(timeNanos / nanosPerHour);
+  return Math.floor(minuteOf(low, high) / 60);
 }
 
 export function received(frame: Frame): { ms: number; low: number; high: number } {
@@ -44,24 +45,47 @@ export function received(frame: Frame): { ms: number; low: number; high: number 
   return { ms: Number(nanos / 1_000_000n), low: Number(nanos & 0xffffffffn), high: Number(nanos >> 32n) };
 }
 
-export function traceDecoder(target: DecodeTarget): Decoder {
-  const { buffer, keys, promoted, origins } = target;
-  const attributes = new AttributeWriter({ buffer, keys, promoted });
+/** What rows of spans and of log records have in common. */
+function commonOf({ buffer, keys, promoted }: DecodeTarget) {
   const column = (name: string) => buffer.column(name);
-  const hour = column('hour');
+  return {
+    column,
+    attributes: new AttributeWriter({ buffer, keys, promoted }),
+    hour: column('hour'),
+    time: column('time_unix_nano'),
+    service: column('service'),
+    originId: column('origin'),
+    overflow: column('attributes'),
+    raw: column('record'),
+  };
+}
+
+/** Begins a row for each record; `fill` ends it or drops it. @param fill `number`: the record's place in its request. */
+function eachRow(
+  { buffer, origins }: DecodeTarget,
+  attributes: AttributeWriter,
+  body: Uint8Array,
+  fill: (row: number, number: number, origin: Origin, start: number, end: number) => void,
+): void {
+  let number = 0;
+  eachRecord(body, origins, (origin, start, end) => {
+    const { row } = buffer;
+    attributes.begin(row);
+    fill(row, number++, origin, start, end);
+  });
+}
+
+export function traceDecoder(target: DecodeTarget): Decoder {
+  const { buffer, rollUp } = target;
+  const { column, attributes, hour, time, service, originId, overflow, raw } = commonOf(target);
   const traceId = column('trace_id');
   const spanId = column('span_id');
   const parentSpanId = column('parent_span_id');
-  const time = column('time_unix_nano');
   const duration = column('duration_nanos');
   const kind = column('kind');
   const status = column('status');
-  const service = column('service');
   const name = column('name');
   const searchText = column('search_text');
-  const originId = column('origin');
-  const overflow = column('attributes');
-  const raw = column('record');
   /** Pairs of start and end of texts that are searched. */
   const texts: number[] = [];
 
@@ -69,11 +93,7 @@ export function traceDecoder(target: DecodeTarget): Decoder {
     decode(frame, index, refused) {
       const { body } = frame;
       const came = received(frame);
-      let number = -1;
-      eachRecord(body, origins, (origin, start, end) => {
-        number++;
-        const { row } = buffer;
-        attributes.begin(row);
+      eachRow(target, attributes, body, (row, number, origin, start, end) => {
         texts.length = 0;
         let traceAt = -1;
         let spanAt = -1;
@@ -149,12 +169,14 @@ export function traceDecoder(target: DecodeTarget): Decoder {
         const low = known ? startLow : came.low;
         const high = known ? startHigh : came.high;
         time.set64(row, low, high);
-        setDuration(duration, row, low, high, endLow, endHigh);
-        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
+        const took = setDuration(duration, row, low, high, endLow, endHigh);
+        const ofHour = hourOf(low, high, came.ms, target.retentionMs);
+        hour.set32(row, ofHour);
         kind.set32(row, kindValue);
         status.set32(row, code);
         service.setBytes(row, origin.service, 0, origin.service.length);
-        name.setText(row, body, nameStart, nameEnd);
+        const nameCode = rollUp.text(body, nameStart, nameEnd);
+        name.setFrom(row, rollUp.names, nameCode);
         if (texts.length > 0) {
           const from = buffer.used;
           for (let i = 0; i < texts.length; i += 2) {
@@ -165,6 +187,7 @@ export function traceDecoder(target: DecodeTarget): Decoder {
           searchText.setText(row, buffer.scratch, from, buffer.used);
         }
         originId.set64(row, origin.idLow, origin.idHigh);
+        rollUp.add(origin.who, nameCode, kindValue, ofHour, low, high, bucketOf(took), code === 2 ? 1 : 0);
         buffer.endRow();
       });
     },
@@ -185,11 +208,14 @@ function isZero(bytes: Uint8Array, at: number, size: number): boolean {
   return true;
 }
 
-/** end − start; 0 where there is no end. Negative where the end is before the start, which is kept, not mended. */
-function setDuration(column: Column, row: number, low: number, high: number, endLow: number, endHigh: number): void {
+/**
+ * end − start; 0 where there is no end. Negative where the end is before the start, which is kept, not mended.
+ * @returns it, as near as a number can be.
+ */
+function setDuration(column: Column, row: number, low: number, high: number, endLow: number, endHigh: number): number {
   if (endLow === 0 && endHigh === 0) {
     column.set64(row, 0, 0);
-    return;
+    return 0;
   }
   // On 64 bits, like the processor would; what does not fit into a signed number is absurd and is bounded.
   let differenceHigh = endHigh - high;
@@ -201,6 +227,7 @@ function setDuration(column: Column, row: number, low: number, high: number, end
   if (differenceHigh > 0x7fffffff) column.set64(row, 0xffffffff, 0x7fffffff);
   else if (differenceHigh < -0x80000000) column.set64(row, 0, 0x80000000);
   else column.set64(row, differenceLow, differenceHigh);
+  return differenceHigh * 4294967296 + differenceLow;
 }
 
 const exceptionMessage = Buffer.from('exception.message');
@@ -227,33 +254,22 @@ function eventTexts(body: Uint8Array, start: number, end: number, texts: number[
 }
 
 export function logDecoder(target: DecodeTarget): Decoder {
-  const { buffer, keys, promoted, origins } = target;
-  const attributes = new AttributeWriter({ buffer, keys, promoted });
-  const column = (name: string) => buffer.column(name);
-  const hour = column('hour');
-  const time = column('time_unix_nano');
+  const { buffer, rollUp } = target;
+  const { column, attributes, hour, time, service, originId, overflow, raw } = commonOf(target);
   const digest = column('digest');
   const digestIndex = column('digest_index');
   const observedTime = column('observed_time_unix_nano');
   const severity = column('severity');
-  const service = column('service');
   const eventName = column('event_name');
   const bodyText = column('body');
   const traceId = column('trace_id');
   const spanId = column('span_id');
-  const originId = column('origin');
-  const overflow = column('attributes');
-  const raw = column('record');
 
   return {
     decode(frame) {
       const { body } = frame;
       const came = received(frame);
-      let number = -1;
-      eachRecord(body, origins, (origin, start, end) => {
-        number++;
-        const { row } = buffer;
-        attributes.begin(row);
+      eachRow(target, attributes, body, (row, number, origin, start, end) => {
         let timeLow = 0;
         let timeHigh = 0;
         let observedLow = 0;
@@ -311,12 +327,14 @@ export function logDecoder(target: DecodeTarget): Decoder {
         const high = hasTime ? timeHigh : hasObserved ? observedHigh : came.high;
         time.set64(row, low, high);
         observedTime.set64(row, observedLow, observedHigh);
-        hour.set32(row, hourOf(high * 4294967296 + low, came.ms, target.retentionMs));
+        const ofHour = hourOf(low, high, came.ms, target.retentionMs);
+        hour.set32(row, ofHour);
         digest.setUuid(row, frame.digest, 0);
         digestIndex.set32(row, number);
         severity.set32(row, severityNumber);
         service.setBytes(row, origin.service, 0, origin.service.length);
         originId.set64(row, origin.idLow, origin.idHigh);
+        rollUp.add(origin.who, 0, severityNumber, ofHour, low, high, 0, 0);
         buffer.endRow();
       });
     },

@@ -5,6 +5,7 @@ import duckdb from '@duckdb/node-bindings';
 import { bloomAdd, bloomSize } from './bloom.ts';
 import { literal } from './database.ts';
 import { crcOf, type FileOps, sizeOf } from './files.ts';
+import { type JoinPlan, writeJoined } from './join.ts';
 import type { ShelfKind } from './kind.ts';
 import { rowGroupRows } from './limits.ts';
 import type { FileEntry } from './manifest.ts';
@@ -27,6 +28,8 @@ export interface EntrySources {
   readonly hour: number;
   readonly level: number;
   readonly facts: string;
+  /** Where the facts can be copied as they are. */
+  readonly join?: JoinPlan | undefined;
   readonly dictionary: string;
   readonly rollup: string;
   readonly known: Pick<FileEntry, 'promoted' | 'keys' | 'resourceKeys'>;
@@ -46,15 +49,14 @@ export async function writeEntry(writing: EntryWriting, sources: EntrySources): 
 
 async function writeFiles(
   { connection, kind, folder, files, nowMs }: EntryWriting,
-  { hour, level, facts, dictionary, rollup, known }: EntrySources,
+  { hour, level, facts, join: plan, dictionary, rollup, known }: EntrySources,
   base: string,
 ): Promise<FileEntry> {
   const path = join(folder, base);
-  const order = kind.order === '' ? '' : ` ORDER BY ${kind.order}`;
-  // What was just rolled is soon merged, and then made small: snappy takes 1.8 µs a span, zstd 2.9 for two thirds of the bytes.
-  const compression = level === 0 ? 'snappy' : 'zstd, COMPRESSION_LEVEL 1';
-  const parquet = `(FORMAT parquet, COMPRESSION ${compression}, ROW_GROUP_SIZE ${rowGroupRows})`;
-  await connection.run(`COPY (SELECT * FROM ${facts}${order}) TO ${literal(`${path}.parquet`)} ${parquet}`);
+  const order = kind.sortBy === undefined ? '' : ` ORDER BY ${kind.sortBy.join(', ')}`;
+  const parquet = `(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE ${rowGroupRows})`;
+  if (plan !== undefined) await writeJoined(plan, `${path}.parquet`);
+  else await connection.run(`COPY (SELECT * FROM ${facts}${order}) TO ${literal(`${path}.parquet`)} ${parquet}`);
   await connection.run(`COPY (SELECT * FROM ${dictionary}) TO ${literal(`${path}.origins.parquet`)} ${parquet}`);
   await connection.run(`COPY (${rollup}) TO ${literal(`${path}.rollup.parquet`)} ${parquet}`);
   const [range] = await (
@@ -72,7 +74,7 @@ async function writeFiles(
   let bloomBytes = 0;
   if (kind.traceIds) {
     const filter = await traceFilter(connection, facts);
-    await files.writeSynced(`${path}.bloom`, filter);
+    await files.writeSynced(`${path}.bloom`, [filter]);
     sizeBytes += filter.length;
     bloomBytes = filter.length;
   }
@@ -124,7 +126,7 @@ export async function removeEntry(folder: string, files: FileOps, base: string):
 }
 
 /** `2026-11-23T14`; hours that no calendar has are named by their number. */
-function hourName(hour: number): string {
+export function hourName(hour: number): string {
   const date = new Date(hour * 3_600_000);
   return Number.isNaN(date.getTime()) ? `hour${hour}` : date.toISOString().slice(0, 13);
 }

@@ -3,8 +3,8 @@ import { crc32 } from 'node:zlib';
 
 /** The file operations whose order decides what a crash leaves behind; a test stands in between to crash at any of them. */
 export interface FileOps {
-  /** Writes a new file and syncs it. */
-  writeSynced(path: string, bytes: Uint8Array): Promise<void>;
+  /** Writes a new file, given in pieces, and syncs it. */
+  writeSynced(path: string, pieces: readonly Uint8Array[]): Promise<void>;
   /** Syncs a file that something else wrote. */
   sync(path: string): Promise<void>;
   syncFolder(path: string): Promise<void>;
@@ -14,10 +14,10 @@ export interface FileOps {
 }
 
 export const realFiles: FileOps = {
-  async writeSynced(path, bytes) {
+  async writeSynced(path, pieces) {
     const file = await open(path, 'w');
     try {
-      await file.writeFile(bytes);
+      await file.writeFile(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
       await file.datasync();
     } finally {
       await file.close();

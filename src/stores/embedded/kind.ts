@@ -2,6 +2,7 @@ import type { Signal } from '../../base/index.ts';
 import type { ColumnSpec, Rows } from './columns.ts';
 import type { Decoder } from './decode.ts';
 import type { KeyTable, Promoted } from './keys.ts';
+import type { RollUp } from './rollup.ts';
 
 /** What a signal's shelf needs to know of it. */
 export interface ShelfKind {
@@ -15,9 +16,11 @@ export interface ShelfKind {
   readonly traceIds: boolean;
   /** Whether records have attributes, the most frequent of which get columns. */
   readonly promotes: boolean;
-  /** ORDER BY of a file's rows, '' where they are as they came. */
-  readonly order: string;
-  /** Selects the roll-up of facts: one row for each minute and what is told apart. */
+  /** Columns that a file's rows are sorted by, an id and a time; undefined where they are as they came. */
+  readonly sortBy: readonly [string, string] | undefined;
+  /** Of the roll-up: one row for each minute and what is told apart. */
+  readonly rollUpColumns: readonly ColumnSpec[];
+  /** Selects the roll-up of facts that are in a file. */
   rollup(facts: string, dictionary: string): string;
   /** Selects one roll-up from the union of several. */
   mergeRollups(rollups: string): string;
@@ -26,6 +29,7 @@ export interface ShelfKind {
     dictionary: Rows;
     keys: KeyTable;
     promoted: readonly Promoted[];
+    rollUp: RollUp;
     retentionMs: number;
   }): GenerationDecoder;
 }

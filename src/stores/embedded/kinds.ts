@@ -3,14 +3,21 @@ import { metricDecoder } from './decode-metrics.ts';
 import { promotedColumn } from './keys.ts';
 import type { ShelfKind } from './kind.ts';
 import { Origins } from './origins.ts';
-import { logColumns, originColumns, pointColumns, seriesColumns, spanColumns } from './schema.ts';
+import { bucketsPerOctave } from './rollup.ts';
+import {
+  logColumns,
+  logRollUpColumns,
+  originColumns,
+  pointColumns,
+  pointRollUpColumns,
+  seriesColumns,
+  spanColumns,
+  spanRollUpColumns,
+} from './schema.ts';
 
 // What is particular to each signal: its columns, its decoder, its roll-up.
 
 export const nanosPerMinute = 60_000_000_000n;
-
-/** Buckets of durations in the roll-ups: eight for each doubling, so a quantile is at most 9 % off. −1: no duration. */
-export const bucketsPerOctave = 8;
 
 const minute = `time_unix_nano // ${nanosPerMinute} AS minute`;
 
@@ -22,7 +29,8 @@ export const traceKind: ShelfKind = {
   dictionaryId: 'origin',
   traceIds: true,
   promotes: true,
-  order: '',
+  sortBy: undefined,
+  rollUpColumns: spanRollUpColumns,
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.name, f.kind, ${minute},
       CASE WHEN duration_nanos > 0 THEN CAST(floor(log2(duration_nanos) * ${bucketsPerOctave}) AS INTEGER) ELSE -1 END AS bucket,
@@ -32,10 +40,10 @@ export const traceKind: ShelfKind = {
     `SELECT service, namespace, environment, name, kind, minute, bucket,
       CAST(sum(records) AS BIGINT) AS records, CAST(sum(errors) AS BIGINT) AS errors, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
-    const origins = new Origins(dictionary);
+  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
+    const origins = new Origins(dictionary, rollUp);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
+    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
     return { ...decoder, resourceKeys: () => origins.resourceKeys() };
   },
 };
@@ -48,7 +56,8 @@ export const logKind: ShelfKind = {
   dictionaryId: 'origin',
   traceIds: true,
   promotes: true,
-  order: '',
+  sortBy: undefined,
+  rollUpColumns: logRollUpColumns,
   rollup: (facts, dictionary) =>
     `SELECT o.service, o.namespace, o.environment, f.severity, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
@@ -56,10 +65,10 @@ export const logKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, severity, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, retentionMs }) => {
-    const origins = new Origins(dictionary);
+  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
+    const origins = new Origins(dictionary, rollUp);
     const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, retentionMs });
+    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
     return { ...decoder, resourceKeys: () => origins.resourceKeys() };
   },
 };
@@ -72,7 +81,8 @@ export const metricKind: ShelfKind = {
   dictionaryId: 'series',
   traceIds: false,
   promotes: false,
-  order: 'series, time_unix_nano',
+  sortBy: ['series', 'time_unix_nano'],
+  rollUpColumns: pointRollUpColumns,
   rollup: (facts, dictionary) =>
     `SELECT s.service, s.namespace, s.environment, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
@@ -80,5 +90,6 @@ export const metricKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, retentionMs }) => metricDecoder({ buffer, series: dictionary, retentionMs }),
+  decoder: ({ rows: buffer, dictionary, rollUp, retentionMs }) =>
+    metricDecoder({ buffer, series: dictionary, rollUp, retentionMs }),
 };

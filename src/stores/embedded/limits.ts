@@ -6,6 +6,16 @@ export const chunkRows = 2048;
 /** Bytes of strings in one data chunk; a chunk that has more is appended before it is full. */
 export const chunkBytesMax = 8 * 1024 * 1024;
 
+/** New values of a column in one chunk, from which on it does without a dictionary in this generation. */
+export const codedNewMax = 1024;
+
+/** Values and bytes of one column's dictionary, past which the next chunk does without; so a code has 16 bits. */
+export const codedValuesMax = 16_384;
+export const codedBytesMax = 1024 * 1024;
+
+/** Bytes of memory of rolled rows that are kept for the next ones; what is more goes to the collector. */
+export const spareBytesMax = 24 * 1024 * 1024;
+
 /** Bytes of one generation of a hot table; a fuller one is sealed and rolled into Parquet. */
 export const hotBytesMax = 16 * 1024 * 1024;
 
@@ -69,8 +79,14 @@ export const mergeBytesTarget = 96 * 1024 * 1024;
 /** Files of one size class and hour that make a merge worth while. */
 export const mergeFilesMin = 8;
 
-/** Rows of one Parquet row group: what a writer holds in memory, and what zone maps can skip. */
-export const rowGroupRows = 20_480;
+/** Rows of one Parquet row group: what a writer holds in memory, and what zone maps can skip. Whole chunks. */
+export const rowGroupRows = 16 * chunkRows;
+
+/** Mean rows of a row group from which on files are merged by copying; smaller groups are written anew, as larger ones. */
+export const joinRowsMin = 8192;
+
+/** Bytes of a column that are compressed together as one page of Parquet: what is read for a single value. */
+export const pageBytesMax = 1024 * 1024;
 
 /** Nesting of an AnyValue that is written as JSON; deeper ones were rejected at the door (64), so this only guards the stack. */
 export const depthMax = 128;

@@ -146,13 +146,13 @@ export async function writeManifest(
 ): Promise<void> {
   const bytes = encodeManifest(manifest);
   const path = join(folder, `manifest-${manifest.number}.json`);
-  await files.writeSynced(`${path}.tmp`, bytes);
+  await files.writeSynced(`${path}.tmp`, [bytes]);
   await files.rename(`${path}.tmp`, path);
   await files.syncFolder(folder);
   // The commit has happened. A copy that cannot be written, and old ones that cannot be removed, do not undo it.
   try {
     const copy = join(folder, `manifest-${manifest.number}.copy.json`);
-    await files.writeSynced(`${copy}.tmp`, bytes);
+    await files.writeSynced(`${copy}.tmp`, [bytes]);
     await files.rename(`${copy}.tmp`, copy);
     await files.remove(join(folder, `manifest-${manifest.number - 2}.json`));
     await files.remove(join(folder, `manifest-${manifest.number - 2}.copy.json`));

@@ -3,6 +3,7 @@ import { identityAttributes, Reader, wireBytes } from '../../otlp/index.ts';
 import { writeObject } from './attributes.ts';
 import type { Rows } from './columns.ts';
 import { fileKeysMax } from './limits.ts';
+import type { RollUp } from './rollup.ts';
 
 // Resource and scope of a record. They repeat for thousands of records, so they are kept once and records name them by a hash.
 
@@ -11,14 +12,17 @@ export class Origin {
   readonly idHigh: number;
   /** `service.name`. */
   readonly service: Uint8Array;
+  /** Its number in the roll-up. */
+  readonly who: number;
   readonly parts: OriginParts;
 
-  constructor(parts: OriginParts, digest: Buffer) {
+  constructor(parts: OriginParts, digest: Buffer, rollUp: RollUp) {
     this.parts = parts;
     this.idLow = digest.readUInt32LE(0);
     this.idHigh = digest.readUInt32LE(4);
-    const { service } = identity(parts.resource);
+    const { service, namespace, environment } = identity(parts.resource);
     this.service = Buffer.from(service);
+    this.who = rollUp.who(service, namespace, environment);
   }
 }
 
@@ -34,11 +38,13 @@ export interface OriginParts {
 export class Origins {
   readonly #known = new Map<string, Origin>();
   readonly #buffer: Rows;
+  readonly #rollUp: RollUp;
   /** Keys of the resources of this generation; undefined when they are too many to name. */
   #resourceKeys: Set<string> | undefined = new Set();
 
-  constructor(buffer: Rows) {
+  constructor(buffer: Rows, rollUp: RollUp) {
     this.#buffer = buffer;
+    this.#rollUp = rollUp;
   }
 
   resourceKeys(): readonly string[] | undefined {
@@ -53,7 +59,7 @@ export class Origins {
       const parts = { resource: resource.slice(), scope: scope.slice(), resourceSchemaUrl, scopeSchemaUrl };
       // Lengths go in too, so that no two different origins have the same text.
       const text = `${resource.length} ${scope.length} ${resourceSchemaUrl.length} ${name}`;
-      origin = new Origin(parts, hash('sha256', Buffer.from(text, 'utf8'), 'buffer'));
+      origin = new Origin(parts, hash('sha256', Buffer.from(text, 'utf8'), 'buffer'), this.#rollUp);
       this.#known.set(name, origin);
       this.#write(origin);
     }

@@ -2,9 +2,10 @@ import { Fault, type Signal } from '../../base/index.ts';
 import type { ServiceSummary, TimeRange } from '../contract.ts';
 import type { Filter } from '../filter.ts';
 import { Params, type Queries, type Row, type Session } from './database.ts';
-import { bucketsPerOctave, nanosPerMinute } from './kinds.ts';
+import { nanosPerMinute } from './kinds.ts';
 import { queryTimeMaxMs } from './limits.ts';
 import type { Part } from './parts.ts';
+import { bucketsPerOctave } from './rollup.ts';
 import type { Shelf } from './shelf.ts';
 import { patternsOf } from './sql.ts';
 

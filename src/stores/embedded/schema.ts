@@ -7,14 +7,14 @@ import { type Promoted, promotedColumn } from './keys.ts';
 export const spanColumns: readonly ColumnSpec[] = [
   { name: 'hour', type: 'i32' },
   { name: 'trace_id', type: 'uuid' },
-  { name: 'span_id', type: 'u64' },
-  { name: 'parent_span_id', type: 'u64' },
+  { name: 'span_id', type: 'u64', random: true },
+  { name: 'parent_span_id', type: 'u64', random: true },
   { name: 'time_unix_nano', type: 'u64' },
   { name: 'duration_nanos', type: 'i64' },
   { name: 'kind', type: 'i32' },
   { name: 'status', type: 'i32' },
-  { name: 'service', type: 'text' },
-  { name: 'name', type: 'text' },
+  { name: 'service', type: 'text', coded: true },
+  { name: 'name', type: 'text', coded: true },
   { name: 'search_text', type: 'text' },
   { name: 'origin', type: 'u64' },
   { name: 'attributes', type: 'text' },
@@ -29,11 +29,11 @@ export const logColumns: readonly ColumnSpec[] = [
   { name: 'digest_index', type: 'i32' },
   { name: 'observed_time_unix_nano', type: 'u64' },
   { name: 'severity', type: 'i32' },
-  { name: 'service', type: 'text' },
-  { name: 'event_name', type: 'text' },
+  { name: 'service', type: 'text', coded: true },
+  { name: 'event_name', type: 'text', coded: true },
   { name: 'body', type: 'text' },
   { name: 'trace_id', type: 'uuid' },
-  { name: 'span_id', type: 'u64' },
+  { name: 'span_id', type: 'u64', random: true },
   { name: 'origin', type: 'u64' },
   { name: 'attributes', type: 'text' },
   { name: 'record', type: 'blob' },
@@ -87,5 +87,43 @@ export function promotedSpecs(promoted: readonly Promoted[]): ColumnSpec[] {
   return promoted.map(({ key, kind }) => ({
     name: promotedColumn(key),
     type: kind === 'text' ? 'text' : kind === 'int' ? 'i64' : kind === 'double' ? 'f64' : 'bool',
+    coded: kind === 'text',
   }));
 }
+
+const rollUpWho = [
+  { name: 'service', type: 'text' },
+  { name: 'namespace', type: 'text' },
+  { name: 'environment', type: 'text' },
+] as const;
+const rollUpCounts = [
+  { name: 'records', type: 'i64' },
+  { name: 'last_seen', type: 'u64' },
+] as const;
+
+/** Spans per minute, service, operation, kind and bucket of duration. `minute`: since 1970. */
+export const spanRollUpColumns: readonly ColumnSpec[] = [
+  ...rollUpWho,
+  { name: 'name', type: 'text' },
+  { name: 'kind', type: 'i32' },
+  { name: 'minute', type: 'u64' },
+  { name: 'bucket', type: 'i32' },
+  { name: 'records', type: 'i64' },
+  { name: 'errors', type: 'i64' },
+  { name: 'last_seen', type: 'u64' },
+];
+
+/** Log records per minute, service and severity. */
+export const logRollUpColumns: readonly ColumnSpec[] = [
+  ...rollUpWho,
+  { name: 'severity', type: 'i32' },
+  { name: 'minute', type: 'u64' },
+  ...rollUpCounts,
+];
+
+/** Data points per minute and service. */
+export const pointRollUpColumns: readonly ColumnSpec[] = [
+  ...rollUpWho,
+  { name: 'minute', type: 'u64' },
+  ...rollUpCounts,
+];

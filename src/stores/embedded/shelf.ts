@@ -1,21 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBInstance } from '@duckdb/node-api';
 import { type Batch, type Clock, Fault } from '../../base/index.ts';
 import type { Refusal, WriteResult } from '../contract.ts';
 import { Rows } from './columns.ts';
-import { literal } from './database.ts';
-import { type EntrySources, isWhole, removeEntry, siblings, writeEntry } from './entry.ts';
-import { planErasure, remainder } from './erase.ts';
+import { isWhole, removeEntry, siblings } from './entry.ts';
 import type { FileOps } from './files.ts';
 import type { HotTables } from './hot.ts';
 import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
 import type { GenerationDecoder, ShelfKind } from './kind.ts';
 import { digestsMax, fileKeysMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
 import { type FileEntry, type Manifest, writeManifest } from './manifest.ts';
-import { planMerge, uniteKeys, uniteNames, unitePromoted } from './merge.ts';
 import { openFolder } from './opening.ts';
 import { groupParts, type Part, partOf, type Snapshot } from './parts.ts';
+import { type RewriteHost, Rewriter } from './rewrite.ts';
+import { writeRoll } from './roll.ts';
+import { RollUp } from './rollup.ts';
 import { promotedSpecs } from './schema.ts';
 
 // One signal's records: hot rows in memory, then Parquet files that a manifest names.
@@ -33,6 +33,9 @@ interface Generation {
   readonly rows: Rows;
   readonly dictionaryRows: Rows;
   readonly decoder: GenerationDecoder;
+  readonly rollUp: RollUp;
+  /** The roll-up as a table, as it was when it was last asked for; and those that were replaced, while queries may read them. */
+  counted: { readonly table: string; readonly records: number; readonly replaced: string[] } | undefined;
   /** Last sequence number of each log whose records are in it. */
   readonly through: Map<string, number>;
   readonly begunMs: number;
@@ -72,11 +75,9 @@ const maxU64 = 0xffffffffffffffffn;
 export class Shelf {
   readonly kind: ShelfKind;
   readonly #options: ShelfOptions;
-  readonly #instance: DuckDBInstance;
   readonly #hot: HotTables;
   /** A batch that is being taken: its generation must not be sealed. */
   #writing: Promise<void> | undefined;
-  #maintain: DuckDBConnection | undefined;
   #manifest: Manifest;
   /** The generation that takes rows; made at the first write, so that an idle signal holds nothing. */
   #open: Generation | undefined;
@@ -92,12 +93,7 @@ export class Shelf {
   readonly #digests = new Map<string, string>();
   #onKept: ((logId: string, seq: number) => void) | undefined;
   #rolling: Promise<void> | undefined;
-  #merging: Promise<void> | undefined;
-  /** Of merges and erasures, of which one is under way at a time. */
-  #rewriteConnection: DuckDBConnection | undefined;
-  /** Erasures that run or wait for their turn: no merge begins meanwhile. */
-  #erasures = 0;
-  #erasing: Promise<unknown> = Promise.resolve();
+  readonly #rewriter: Rewriter;
   readonly #openedMs: number;
   readonly #openedMonotonicMs: number;
   #removing: Promise<void> = Promise.resolve();
@@ -106,7 +102,6 @@ export class Shelf {
   #closed = false;
   #damaged: number;
   #rolls = 0;
-  #merges = 0;
   #lastError = '';
 
   private constructor(
@@ -119,19 +114,40 @@ export class Shelf {
   ) {
     this.kind = kind;
     this.#options = options;
-    this.#instance = instance;
     this.#hot = hot;
     this.#manifest = manifest;
     this.#taken = new Map(manifest.kept);
     this.#damaged = damaged;
     this.#openedMs = options.clock.nowMs();
     this.#openedMonotonicMs = options.clock.monotonicMs();
+    this.#rewriter = new Rewriter(this.#lent(), instance);
   }
 
   static async open(kind: ShelfKind, options: ShelfOptions, instance: DuckDBInstance, hot: HotTables): Promise<Shelf> {
     await mkdir(options.folder, { recursive: true });
     const { manifest, damaged } = await openFolder(options);
     return new Shelf(kind, options, instance, hot, manifest, damaged);
+  }
+
+  #lent(): RewriteHost {
+    const { folder, files: fileOps, warn, clock } = this.#options;
+    return {
+      kind: this.kind,
+      folder,
+      fileOps,
+      warn,
+      nowMs: () => clock.nowMs(),
+      closed: () => this.#closed,
+      files: () => this.#manifest.files,
+      written: ({ base }) => this.#checked.add(base),
+      replace: (old, entry) => this.#replace(old, entry),
+      setAside: (file) => this.#setAside(file),
+      rollAll: () => this.rollAll(),
+      removed: () => this.#removing,
+      failed: (reason) => {
+        this.#lastError = reason;
+      },
+    };
   }
 
   keptThrough(logId: string): number {
@@ -220,7 +236,8 @@ export class Shelf {
   #begin(): Generation {
     const { kind } = this;
     const { promoted } = this.#manifest;
-    const rows = new Rows([...kind.columns, ...promotedSpecs(promoted)]);
+    const rollUp = new RollUp(kind.rollUpColumns);
+    const rows = new Rows([...kind.columns, ...promotedSpecs(promoted)], new Map([['name', rollUp.names]]));
     const dictionaryRows = new Rows(kind.dictionaryColumns);
     this.#keys.begin(promoted);
     const { retentionMs, clock } = this.#options;
@@ -230,7 +247,9 @@ export class Shelf {
       promoted,
       rows,
       dictionaryRows,
-      decoder: kind.decoder({ rows, dictionary: dictionaryRows, keys: this.#keys, promoted, retentionMs }),
+      decoder: kind.decoder({ rows, dictionary: dictionaryRows, keys: this.#keys, promoted, rollUp, retentionMs }),
+      rollUp,
+      counted: undefined,
       through: new Map(),
       begunMs: clock.monotonicMs(),
       pins: 0,
@@ -267,13 +286,13 @@ export class Shelf {
     await this.#expire();
     await this.#removing;
     await this.scrubOne();
-    this.#mergeSoon();
+    this.#rewriter.mergeSoon();
   }
 
   /** Merges while there is something to merge. For tests; otherwise it happens after rolls and at ticks. */
   async mergeAll(): Promise<void> {
-    this.#mergeSoon();
-    await this.#merging;
+    this.#rewriter.mergeSoon();
+    await this.#rewriter.merged();
   }
 
   /** Rolls everything that is hot. For tests, for a graceful stop, and before a backup. */
@@ -314,38 +333,17 @@ export class Shelf {
         return;
       }
       for (const resolve of this.#roomFor.splice(0)) resolve();
-      this.#mergeSoon();
+      this.#rewriter.mergeSoon();
     }
   }
 
   async #rollOne(generation: Generation): Promise<void> {
-    this.#maintain ??= await this.#instance.connect();
-    const connection = this.#maintain;
-    const entries: FileEntry[] = [];
-    const hours =
-      generation.rows.count === 0
-        ? []
-        : await (
-            await connection.run(`SELECT hour, count(*) FROM ${generation.table} GROUP BY hour ORDER BY hour`)
-          ).getRows();
-    for (const [hour] of hours) {
-      const where = hours.length === 1 ? '' : ` WHERE hour = ${Number(hour)}`;
-      const facts = `(SELECT * EXCLUDE (hour, rowid) FROM ${generation.table}${where})`;
-      const dictionary =
-        hours.length === 1
-          ? `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary})`
-          : `(SELECT * EXCLUDE (rowid) FROM ${generation.dictionary} WHERE id IN (SELECT ${this.kind.dictionaryId} FROM ${generation.table}${where}))`;
-      entries.push(
-        await this.#writeEntry(connection, {
-          hour: Number(hour),
-          level: 0,
-          facts,
-          dictionary,
-          rollup: this.kind.rollup(facts, generation.dictionary),
-          known: { promoted: generation.promoted, keys: generation.keys, resourceKeys: generation.resourceKeys },
-        }),
-      );
-    }
+    const { folder, files, clock } = this.#options;
+    const { rows, dictionaryRows, rollUp, promoted, keys, resourceKeys } = generation;
+    const place = { kind: this.kind, folder, files, nowMs: clock.nowMs() };
+    const known = { promoted, keys, resourceKeys };
+    const entries = await writeRoll(place, { rows, dictionaryRows, rollUp, known });
+    for (const { base } of entries) this.#checked.add(base);
     await this.#commit(
       (manifest) => {
         const kept = new Map(manifest.kept);
@@ -364,13 +362,6 @@ export class Shelf {
     for (const [logId, seq] of generation.through) this.#onKept?.(logId, seq);
   }
 
-  async #writeEntry(connection: DuckDBConnection, sources: EntrySources): Promise<FileEntry> {
-    const { folder, files, clock } = this.#options;
-    const entry = await writeEntry({ connection, kind: this.kind, folder, files, nowMs: clock.nowMs() }, sources);
-    this.#checked.add(entry.base);
-    return entry;
-  }
-
   /** One commit at a time: `change` sees the manifest as it is then. */
   #commit(change: (manifest: Manifest) => Partial<Manifest>, done: () => void = () => undefined): Promise<void> {
     const turn = this.#committing.then(async () => {
@@ -384,57 +375,6 @@ export class Shelf {
     });
     this.#committing = turn.catch(() => undefined);
     return turn;
-  }
-
-  // ------------------------------------------------------------------------------------------ merging
-
-  #mergeSoon(): void {
-    if (this.#closed || this.#merging !== undefined || this.#erasures > 0) return;
-    this.#merging = this.#mergeWhatFits()
-      .catch((error: unknown) => {
-        if (this.#closed) return;
-        this.#lastError = error instanceof Error ? error.message : String(error);
-        this.#options.warn(`merging ${this.kind.signal} failed: ${this.#lastError}`);
-      })
-      .finally(() => {
-        this.#merging = undefined;
-      });
-  }
-
-  async #mergeWhatFits(): Promise<void> {
-    for (;;) {
-      const chosen = planMerge(this.#manifest.files, this.#options.clock.nowMs());
-      if (chosen === undefined || this.#closed || this.#erasures > 0) return;
-      await this.#mergeFiles(chosen);
-    }
-  }
-
-  async #mergeFiles(chosen: readonly FileEntry[]): Promise<void> {
-    for (const file of chosen) {
-      // A damaged file would carry its damage on, under a good checksum.
-      if (await isWhole(this.#options.folder, file)) continue;
-      await this.#setAside(file);
-      return;
-    }
-    this.#rewriteConnection ??= await this.#instance.connect();
-    const from = (name: string) => {
-      const paths = chosen.map(({ base }) => literal(join(this.#options.folder, base + name)));
-      return `read_parquet([${paths.join(', ')}], union_by_name = true)`;
-    };
-    const merged = await this.#writeEntry(this.#rewriteConnection, {
-      hour: chosen[0]!.hour,
-      level: Math.max(...chosen.map(({ level }) => level)) + 1,
-      facts: from('.parquet'),
-      dictionary: `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet')})`,
-      rollup: this.kind.mergeRollups(from('.rollup.parquet')),
-      known: {
-        promoted: unitePromoted(chosen.map(({ promoted }) => promoted))!,
-        keys: uniteKeys(chosen.map(({ keys }) => keys)),
-        resourceKeys: uniteNames(chosen.map(({ resourceKeys }) => resourceKeys)),
-      },
-    });
-    await this.#replace(chosen, merged);
-    this.#merges++;
   }
 
   /**
@@ -463,75 +403,8 @@ export class Shelf {
     this.#unlinkUnpinned();
   }
 
-  // ------------------------------------------------------------------------------------------ erasing
-
-  /**
-   * Removes the records whose resource has this attribute. What is hot is rolled first, so that the log does not bring it
-   * back; then file after file is written again without them, or dropped, each with a commit of its own.
-   * @returns how many records are gone.
-   * @throws Fault `unavailable` where a file could not be written; the signal's reason when it was cancelled.
-   */
-  async eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<number> {
-    this.#erasures++;
-    try {
-      const turn = this.#erasing.then(() => this.#erase(key, value, cancel));
-      this.#erasing = turn.catch(() => undefined);
-      return await turn;
-    } finally {
-      this.#erasures--;
-      this.#mergeSoon();
-    }
-  }
-
-  async #erase(key: string, value: string, cancel: AbortSignal): Promise<number> {
-    cancel.throwIfAborted();
-    await this.rollAll();
-    await this.#merging;
-    let erased = 0;
-    for (const file of this.#manifest.files) {
-      cancel.throwIfAborted();
-      if (this.#closed) throw new Fault('unavailable', 'the store is closing');
-      // Retention or damage may have taken it away meanwhile.
-      if (!this.#manifest.files.includes(file)) continue;
-      if (file.resourceKeys !== undefined && !file.resourceKeys.includes(key)) continue;
-      const { signal } = this.kind;
-      try {
-        erased += await this.#eraseIn(file, key, value);
-      } catch (error) {
-        this.#options.warn(`removing records of ${signal} failed: ${String(error)}`);
-        const message = `not all of these ${signal} could be removed; what is removed stays so`;
-        throw new Fault('unavailable', message, { cause: error, retryAfterMs: 10_000 });
-      }
-    }
-    await this.#removing;
-    return erased;
-  }
-
-  /** @returns how many records were removed from this file. */
-  async #eraseIn(file: FileEntry, key: string, value: string): Promise<number> {
-    const { folder, files } = this.#options;
-    this.#rewriteConnection ??= await this.#instance.connect();
-    const connection = this.#rewriteConnection;
-    const place = { connection, kind: this.kind, folder };
-    const erasure = await planErasure(place, file, key, value).catch(async (error: unknown) => {
-      if (await isWhole(folder, file)) throw error;
-      await this.#setAside(file);
-    });
-    if (erasure === undefined) return 0;
-    if (!(await isWhole(folder, file))) {
-      // As in a merge: what is left of it must not get a good checksum.
-      await this.#setAside(file);
-      return 0;
-    }
-    const left = file.rows - erasure.rows;
-    const entry = left === 0 ? undefined : await this.#writeEntry(connection, remainder(place, file, erasure));
-    if (entry !== undefined && entry.rows !== left) {
-      await removeEntry(folder, files, entry.base);
-      throw new Error(
-        `expected ${left} of ${file.rows} records to be left in ${file.base}.parquet, found ${entry.rows}`,
-      );
-    }
-    return (await this.#replace([file], entry)) ? erasure.rows : 0;
+  eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<number> {
+    return this.#rewriter.eraseByResource(key, value, cancel);
   }
 
   // ------------------------------------------------------------------------------------------ retention
@@ -572,6 +445,9 @@ export class Shelf {
     if (generation.pins > 0) return;
     this.#hot.remove(generation.table);
     this.#hot.remove(generation.dictionary);
+    this.#forgetCounts(generation, true);
+    generation.rows.release();
+    generation.dictionaryRows.release();
   }
 
   // ------------------------------------------------------------------------------------------ reading
@@ -596,7 +472,9 @@ export class Shelf {
         released = true;
         for (const generation of generations) {
           generation.pins--;
-          if (generation.pins === 0 && generation.dropped) this.#drop(generation);
+          if (generation.pins > 0) continue;
+          this.#forgetCounts(generation, false);
+          if (generation.dropped) this.#drop(generation);
         }
         for (const { base } of files) {
           const pins = this.#pinnedFiles.get(base)! - 1;
@@ -610,10 +488,13 @@ export class Shelf {
 
   #hotPart(generation: Generation): Part {
     const open = generation === this.#open;
+    const counts = () => this.#countsOf(generation);
     return {
       facts: generation.table,
       dictionary: generation.dictionary,
-      rollup: `(${this.kind.rollup(generation.table, generation.dictionary)})`,
+      get rollup() {
+        return counts();
+      },
       promoted: generation.promoted,
       keys: open ? this.#keys.uses() : generation.keys,
       resourceKeys: open ? generation.decoder.resourceKeys() : generation.resourceKeys,
@@ -622,6 +503,22 @@ export class Shelf {
       rows: generation.rows.count,
       files: [],
     };
+  }
+
+  /** The roll-up of a generation as a table: made when records have come since it was last asked for. */
+  #countsOf(generation: Generation): string {
+    const { rollUp, counted } = generation;
+    if (counted?.records === rollUp.records) return counted.table;
+    const table = this.#hot.add(rollUp.rows());
+    const replaced = counted === undefined ? [] : [...counted.replaced, counted.table];
+    generation.counted = { table, records: rollUp.records, replaced };
+    return table;
+  }
+
+  #forgetCounts({ counted }: Generation, all: boolean): void {
+    if (counted === undefined) return;
+    for (const table of counted.replaced.splice(0)) this.#hot.remove(table);
+    if (all) this.#hot.remove(counted.table);
   }
 
   #filePart(file: FileEntry): Part {
@@ -713,7 +610,7 @@ export class Shelf {
       ),
       damaged: this.#damaged,
       rolls: this.#rolls,
-      merges: this.#merges,
+      merges: this.#rewriter.merges,
       lastError: this.#lastError,
     };
   }
@@ -722,13 +619,10 @@ export class Shelf {
     if (this.#closed) return;
     this.#closed = true;
     for (const resolve of this.#roomFor.splice(0)) resolve();
-    this.#rewriteConnection?.interrupt();
-    await this.#merging;
-    await this.#erasing;
+    await this.#rewriter.close();
     await this.#rolling;
     await this.#committing;
     await this.#removing;
-    this.#rewriteConnection?.closeSync();
-    this.#maintain?.closeSync();
+    this.#rewriter.disconnect();
   }
 }
