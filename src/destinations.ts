@@ -3,7 +3,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Clock, type Signal, signals } from './base/index.ts';
 import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
 import type { Config } from './config/index.ts';
-import { type DeliveryObserver, type DeliveryStats, type DurableFeed, startDelivery } from './deliver/index.ts';
+import {
+  type Delivery,
+  type DeliveryObserver,
+  type DeliveryStats,
+  type DurableFeed,
+  startDelivery,
+} from './deliver/index.ts';
 import { type PipelineCounters, RefusalAlarm } from './self/index.ts';
 import { withSpanMetrics } from './spanmetrics/index.ts';
 import type { Eraser, Readers } from './stores/contract.ts';
@@ -16,6 +22,7 @@ interface Running {
   /** Empty for a store that is only asked. */
   readonly takes: ReadonlySet<Signal>;
   stats(): DeliveryStats;
+  replay: Delivery['replay'];
   stop(deadlineMs: number): Promise<void>;
 }
 
@@ -120,6 +127,7 @@ export async function startDestinations(config: Config, parts: DestinationParts)
       name: child.name,
       takes: new Set(takes),
       stats: () => child.stats(),
+      replay: (letter, cancel) => child.replay(letter, cancel),
       stop: (deadlineMs) => child.stop(deadlineMs),
     });
   };
@@ -259,6 +267,7 @@ async function startForwarding(
     name: options.name,
     takes: current.takes,
     stats: () => current.delivery.stats(),
+    replay: (letter, cancel) => current.delivery.replay(letter, cancel),
     replace(given) {
       replacing = replacing.then(async () => {
         await current.close(1_000);

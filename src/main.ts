@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { createApi } from './api/index.ts';
 import { Fault, type Signal, signals, systemClock } from './base/index.ts';
 import type { Config } from './config/index.ts';
+import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
 import { staticEnrichment } from './enrich/index.ts';
 import { createIngest } from './ingest/index.ts';
@@ -157,6 +158,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     version: options.version,
     health: observed.health,
     pipeline: observed.pipeline,
+    deadLetters: deadLetterDesk(deadLetters, destinations),
     metricsText: () => metrics.text(),
     clock,
     logger: logger.child({}, { level: config.logLevel === 'info' ? 'warn' : config.logLevel }),

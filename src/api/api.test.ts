@@ -5,7 +5,7 @@ import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
 import { Fault } from '../base/index.ts';
 import type { Eraser, Readers } from '../stores/contract.ts';
 import { createApi } from './create.ts';
-import type { ApiOptions, HealthReport } from './index.ts';
+import type { ApiOptions, DeadLetterSource, HealthReport } from './index.ts';
 
 const health: HealthReport = {
   status: 'ok',
@@ -15,6 +15,26 @@ const health: HealthReport = {
 };
 const clock = { nowMs: () => Number(shopNow / 1_000_000n), nowUnixNano: () => shopNow, monotonicMs: () => 0 };
 
+const letter = {
+  id: 17,
+  destination: 'prometheus',
+  signal: 'metrics' as const,
+  reason: 'out of bounds',
+  addedUnixNano: shopNow,
+  receivedUnixNano: shopNow - 5n,
+  refusedRecords: 3,
+  sizeBytes: 400,
+};
+const deadLetters: DeadLetterSource = {
+  list: ({ destination }) => (destination === undefined || destination === 'prometheus' ? [letter] : []),
+  stats: () => ({ letters: 1, sizeBytes: 400, maxBytes: 1000, droppedLetters: 2 }),
+  replay: async ({ id }) => ({
+    replayed: 1,
+    left: [{ id: id ?? 0, destination: 'prometheus', reason: 'out of bounds', refused: true }],
+    remaining: 0,
+  }),
+};
+
 function api(options: Partial<ApiOptions> = {}) {
   return createApi({
     readers: shop(),
@@ -22,6 +42,7 @@ function api(options: Partial<ApiOptions> = {}) {
     clock,
     health: { report: () => health, ready: () => true },
     pipeline: { status: () => [], drops: () => [] },
+    deadLetters,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'watchingcat_up 1\n' }),
     ...options,
   });
@@ -38,6 +59,47 @@ async function get(path: string, headers: Record<string, string> = {}) {
   return { status: reply.statusCode, headers: reply.headers, body: reply.json() };
 }
 const search = (path: string, query: string) => get(`${path}?query=${encodeURIComponent(query)}`);
+
+describe('dead letters', () => {
+  it('lists them, filtered', async () => {
+    const { status, body } = await get('/api/v1/pipeline/dead-letters?signal=metrics');
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ total: 1, sizeBytes: 400, maxBytes: 1000, dropped: 2 });
+    expect(body.deadLetters).toEqual([
+      {
+        id: 17,
+        destination: 'prometheus',
+        signal: 'metrics',
+        reason: 'out of bounds',
+        records: 3,
+        sizeBytes: 400,
+        added: '2026-01-31T08:00:00.000000000Z',
+        received: '2026-01-31T07:59:59.999999995Z',
+      },
+    ]);
+    expect((await get('/api/v1/pipeline/dead-letters?destination=jaeger')).body.deadLetters).toEqual([]);
+    expect((await get('/api/v1/pipeline/dead-letters?age=1')).status).toBe(400);
+  });
+
+  it('replays them, but not for a page of another site', async () => {
+    const replay = (headers: Record<string, string>, payload?: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/api/v1/pipeline/dead-letters/replay?id=17',
+        headers,
+        ...(payload === undefined ? {} : { payload }),
+      });
+    const good = await replay({ 'content-type': 'application/json' }, '{}');
+    expect(good.json()).toEqual({
+      replayed: 1,
+      left: [{ id: 17, destination: 'prometheus', reason: 'out of bounds', refused: true }],
+      remaining: 0,
+    });
+    // What a browser sends without asking first.
+    expect((await replay({})).statusCode).toBe(415);
+    expect((await replay({ 'content-type': 'text/plain' }, '{}')).statusCode).toBe(415);
+  });
+});
 
 describe('services', () => {
   it('merges what each signal knows', async () => {

@@ -9,6 +9,7 @@ import type { Eraser, Readers } from '../stores/contract.ts';
 import { formBytesMax, headerBytesMax, pathParameterCharsMax, requestTimeoutMs } from './limits.ts';
 import type { MetricsText, Parts } from './parts.ts';
 import { faultOf, refuseConnection, sendFault } from './problem.ts';
+import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { demoRoutes } from './routes/demo.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoutes } from './routes/home.ts';
@@ -19,7 +20,7 @@ import { pipelineRoutes } from './routes/pipeline.ts';
 import { servicesRoutes } from './routes/services.ts';
 import { tracesRoutes } from './routes/traces.ts';
 import { docsPolicy, securityHeaders } from './security.ts';
-import type { HealthSource, PipelineSource } from './sources.ts';
+import type { DeadLetterSource, HealthSource, PipelineSource } from './sources.ts';
 import { createTraceJson } from './trace-json.ts';
 
 export interface ApiOptions {
@@ -30,6 +31,7 @@ export interface ApiOptions {
   readonly version: string;
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
+  readonly deadLetters: DeadLetterSource;
   readonly metricsText: () => Promise<MetricsText>;
   readonly clock?: Clock;
   /** Gets the cause of each answer 500. Requests are not logged. */
@@ -111,6 +113,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     eraser: options.eraser,
     health: options.health,
     pipeline: options.pipeline,
+    deadLetters: options.deadLetters,
     metricsText: options.metricsText,
   };
   app.removeAllContentTypeParsers();
@@ -123,6 +126,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     logsRoutes,
     metricsRoutes,
     pipelineRoutes,
+    deadLetterRoutes,
     demoRoutes,
   ]) {
     await app.register(routes(parts));

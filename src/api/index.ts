@@ -1,2 +1,2 @@
 export { type ApiOptions, createApi } from './create.ts';
-export type { HealthReport, HealthSource, PipelineSource } from './sources.ts';
+export type { DeadLetterSource, HealthReport, HealthSource, PipelineSource } from './sources.ts';

@@ -35,6 +35,8 @@ const promised = [
   'POST /api/v1/metrics/query_range',
   'GET /api/v1/pipeline/status',
   'GET /api/v1/pipeline/drops',
+  'GET /api/v1/pipeline/dead-letters',
+  'POST /api/v1/pipeline/dead-letters/replay',
   'DELETE /api/v1/demo',
 ];
 
@@ -77,6 +79,22 @@ beforeAll(async () => {
           sample: { service: 'x' },
         },
       ],
+    },
+    deadLetters: {
+      list: () => [
+        {
+          id: 1,
+          destination: 'embedded',
+          signal: 'logs',
+          reason: 'why',
+          addedUnixNano: shopNow,
+          receivedUnixNano: shopNow,
+          refusedRecords: 1,
+          sizeBytes: 10,
+        },
+      ],
+      stats: () => ({ letters: 1, sizeBytes: 10, maxBytes: 100, droppedLetters: 0 }),
+      replay: async () => ({ replayed: 1, left: [], remaining: 0 }),
     },
     metricsText: async () => ({ contentType: 'text/plain', text: 'watchingcat_up 1\n' }),
   });

@@ -65,3 +65,54 @@ export interface PipelineSource {
   status(): readonly PipelineFlow[];
   drops(): readonly DropGroup[];
 }
+
+interface DeadLetterFilter {
+  readonly destination?: string | undefined;
+  readonly signal?: Signal | undefined;
+  readonly id?: number | undefined;
+  /** A part of the reason, whatever its case. */
+  readonly reason?: string | undefined;
+}
+
+interface DeadLetterRow {
+  readonly id: number;
+  readonly destination: string;
+  readonly signal: Signal;
+  readonly reason: string;
+  readonly addedUnixNano: bigint;
+  readonly receivedUnixNano: bigint;
+  readonly refusedRecords: number;
+  readonly sizeBytes: number;
+}
+
+/** What destinations refused for good. */
+export interface DeadLetterSource {
+  /** Oldest first. */
+  list(filter: DeadLetterFilter): readonly DeadLetterRow[];
+  stats(): {
+    readonly letters: number;
+    readonly sizeBytes: number;
+    readonly maxBytes: number;
+    readonly droppedLetters: number;
+  };
+  /**
+   * Gives them to their destinations again, as many as the time allows. Those that were taken are removed.
+   * @throws Fault `unavailable` where it is being done already.
+   */
+  replay(
+    filter: DeadLetterFilter,
+    cancel: AbortSignal,
+  ): Promise<{
+    /** Letters that were taken. */
+    readonly replayed: number;
+    /** Letters that were tried and stay, and why. */
+    readonly left: readonly {
+      readonly id: number;
+      readonly destination: string;
+      readonly reason: string;
+      readonly refused: boolean;
+    }[];
+    /** Letters that were not tried: call again. */
+    readonly remaining: number;
+  }>;
+}

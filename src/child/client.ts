@@ -1,5 +1,5 @@
 import { Fault, type Signal } from '../base/index.ts';
-import type { DeliveryStats } from '../deliver/index.ts';
+import type { DeliveryStats, Replay, Replayed } from '../deliver/index.ts';
 import type { Eraser, Readers } from '../stores/contract.ts';
 import { launchProcess, launchThread } from './carrier.ts';
 import { eraseTimeMaxMs, threadHeapMiB } from './limits.ts';
@@ -14,6 +14,8 @@ export interface HostedChild extends AsyncDisposable {
   readonly readers: Readers;
   /** As last told by the host; while it is not there, what is known of the logs. */
   stats(): DeliveryStats;
+  /** As `Delivery.replay`. @throws Fault `unavailable` while the store does not run. */
+  replay(letter: Replay, cancel: AbortSignal): Promise<Replayed>;
   /** Goes on with other options, such as new credentials. */
   replace(store: HostedStore): void;
   /** Lets it finish what is under way and close, and ends it at the deadline. May be called twice. */

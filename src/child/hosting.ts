@@ -4,10 +4,13 @@ import {
   type DeliverySource,
   type DeliveryStats,
   type DurableFeed,
+  type Replay,
+  type Replayed,
   startDelivery,
 } from '../deliver/index.ts';
 import type { Destination, Readers } from '../stores/contract.ts';
-import { type NewDeadLetter, openLogReader } from '../wal/index.ts';
+import { openLogReader } from '../wal/index.ts';
+import { ownBytes } from './bytes.ts';
 import { aliveEveryMs, reportEveryMs } from './limits.ts';
 import {
   deadLetterMethod,
@@ -17,6 +20,7 @@ import {
   type LogLevel,
   metricMethods,
   readerMethods,
+  replayMethod,
   type StoreStats,
   type ToChild,
   type ToParent,
@@ -159,6 +163,7 @@ export class StoreHost {
         ...methodsOf('metrics', readers.metrics ?? {}, metricMethods(hosted.kind)),
         ...methodsOf('logs', readers.logs ?? {}, readerMethods.logs),
         ...(store.methods ?? []),
+        [replayMethod, ((letter: Replay, cancel: AbortSignal) => this.#replay(letter, cancel)) as Method],
       ]),
       (thrown, method) => this.#log('error', { err: thrown, method }, 'a query failed'),
     );
@@ -173,6 +178,11 @@ export class StoreHost {
       });
     }
     this.#isOpen = true;
+  }
+
+  async #replay(letter: Replay, cancel: AbortSignal): Promise<Replayed> {
+    if (this.#delivery === undefined) return { kind: 'failed', reason: 'this store is not written to' };
+    return this.#delivery.replay(letter, cancel);
   }
 
   #tellFailed(thrown: unknown): void {
@@ -253,10 +263,4 @@ export class StoreHost {
   #log(level: LogLevel, fields: object, message: string): void {
     this.#place.send({ kind: 'log', level, fields, message });
   }
-}
-
-/** A structured clone of a view copies all that it is a view of: here, a megabyte of the log. */
-function ownBytes(letter: NewDeadLetter): NewDeadLetter {
-  const { frame } = letter;
-  return { ...letter, frame: { ...frame, digest: Uint8Array.from(frame.digest), body: Uint8Array.from(frame.body) } };
 }

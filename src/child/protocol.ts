@@ -77,6 +77,8 @@ export interface ReasonCount {
 export const deadLetterMethod = 'deadLetters.add';
 /** Takes an ExportMetricsServiceRequest into the log of metrics. */
 export const emitMethod = 'metrics.emit';
+/** `Delivery.replay`. */
+export const replayMethod = 'delivery.replay';
 /** Writes what is in the store's memory into files. */
 export const rollMethod = 'store.rollAll';
 /** An `Eraser`'s method with one more argument: how far each log must be in the store before (`Through`). */

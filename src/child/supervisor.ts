@@ -1,7 +1,8 @@
 import { type Clock, Fault, type Signal, systemClock } from '../base/index.ts';
-import type { DeadLetterSink, DeliveryObserver, DeliveryStats } from '../deliver/index.ts';
+import type { DeadLetterSink, DeliveryObserver, DeliveryStats, Replay, Replayed } from '../deliver/index.ts';
 import type { LogReader, MetricReader, Readers, TraceReader } from '../stores/contract.ts';
 import type { NewDeadLetter, OwnedLog } from '../wal/index.ts';
+import { ownBytes } from './bytes.ts';
 import type { Carrier, End, Launch } from './carrier.ts';
 import {
   durableEveryMs,
@@ -19,6 +20,7 @@ import {
   type HostedStore,
   metricMethods,
   readerMethods,
+  replayMethod,
   type StoreStats,
   type ToChild,
   type ToParent,
@@ -161,6 +163,16 @@ export class Supervisor implements AsyncDisposable {
   /** A method of the store's own. @throws Fault as the store did; `unavailable` while it does not run. */
   call(method: string, args: readonly unknown[], cancel?: AbortSignal): Promise<unknown> {
     return this.#calls.call(method, args, cancel);
+  }
+
+  /** As `Delivery.replay`. @throws Fault `unavailable` while the host does not run. */
+  async replay(letter: Replay, cancel: AbortSignal): Promise<Replayed> {
+    const { signal, logId, records } = letter;
+    return (await this.call(
+      replayMethod,
+      [ownBytes({ signal, logId, records, frame: letter.frame })],
+      cancel,
+    )) as Replayed;
   }
 
   /** Goes on with other options, such as new credentials: what is under way is finished or comes again. */

@@ -44,6 +44,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'events', summary: 'list Kubernetes events', load: () => import('./commands/events.ts') },
   { name: 'query', summary: 'evaluate PromQL', load: () => import('./commands/query.ts') },
   { name: 'tail', summary: 'follow log records as they arrive', load: () => import('./commands/tail.ts') },
+  {
+    name: 'dead-letters',
+    summary: 'list what destinations refused, or replay it',
+    load: () => import('./commands/dead-letters.ts'),
+  },
   { name: 'config', summary: 'print, check or describe the configuration', load: () => import('./commands/config.ts') },
   {
     name: 'completion',

@@ -15,6 +15,8 @@ export interface Rest {
    */
   get<T>(path: string, parameters?: Parameters, cancel?: AbortSignal): Promise<T>;
   delete<T>(path: string): Promise<T>;
+  /** Without a body. */
+  post<T>(path: string, parameters?: Parameters): Promise<T>;
 }
 
 /** The instance to ask: `--endpoint`, else WATCHINGCAT_ENDPOINT, else this machine at WATCHINGCAT_HTTP_PORT or 8090. */
@@ -33,6 +35,7 @@ export function connect(endpoint: string | undefined, env: NodeJS.ProcessEnv): R
     endpoint: base,
     get: (path, parameters = {}, cancel) => ask(base, 'GET', path, parameters, answerBudgetMs, cancel),
     delete: (path) => ask(base, 'DELETE', path, {}, clearBudgetMs),
+    post: (path, parameters = {}) => ask(base, 'POST', path, parameters, clearBudgetMs),
   };
 }
 
@@ -52,7 +55,12 @@ async function ask<T>(
   let answer: Response;
   let body: string;
   try {
-    answer = await fetch(url, { method, signal: cancel === undefined ? budget : AbortSignal.any([cancel, budget]) });
+    answer = await fetch(url, {
+      method,
+      signal: cancel === undefined ? budget : AbortSignal.any([cancel, budget]),
+      // What a page of another site cannot send unasked.
+      ...(method === 'POST' ? { headers: { 'content-type': 'application/json' }, body: '{}' } : {}),
+    });
     body = await readText(answer);
   } catch (error) {
     if (cancel?.aborted) throw cancel.reason;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeOtlp } from '../../test/kit/otlp.ts';
 import { type Batch, type Signal, systemClock } from '../base/index.ts';
 import type { BatchLimits, Destination, Keeper, WriteResult } from '../stores/contract.ts';
 import { type Log, type NewDeadLetter, openLog, openLogReader } from '../wal/index.ts';
@@ -491,6 +492,91 @@ describe('a keeper', () => {
     keeper.listener!('traces', place.log.logId, 5);
     keeper.listener!('logs', place.log.logId, 3);
     expect(cursor.settledSeq).toBe(4);
+  });
+});
+
+describe('a dead letter that is given again', () => {
+  const body = encodeOtlp('logs', {
+    resourceLogs: [{ scopeLogs: [{ logRecords: ['a', 'b', 'c'].map((text) => ({ body: { stringValue: text } })) }] }],
+  });
+  const frame = { seq: 7, tenant: '', digest: Buffer.alloc(16, 0xab), receivedUnixNano: 1n, records: 3, body };
+  const letter = { signal: 'logs' as const, logId: 'cd'.repeat(16), frame, records: [0, 2] };
+  const never = new AbortController().signal;
+  const refusing = (...records: number[]): WriteResult => ({
+    kind: 'settled',
+    refused: records.map((record) => ({ frame: 0, record, count: 1, reason: 'still bad' })),
+  });
+
+  /** Notes what it is given. */
+  const answering = (answer: () => WriteResult, batches: Batch[]) =>
+    Object.assign(new Scripted(inOrder()), {
+      async write(batch: Batch) {
+        batches.push(batch);
+        return answer();
+      },
+    });
+
+  it.each([
+    ['all taken', settled, { kind: 'taken' }],
+    [
+      'one refused, by its place in what was given',
+      refusing(1),
+      { kind: 'refused', records: [2], reason: 'still bad' },
+    ],
+    ['refused as a whole', split, { kind: 'refused', records: [0, 2], reason: 'not like this' }],
+    ['not now', retry, { kind: 'failed', reason: 'busy' }],
+  ])('%s', async (_, answer, expected) => {
+    const place = await newLog();
+    const batches: Batch[] = [];
+    const destination = answering(() => answer, batches);
+    const { delivery, letters } = await start(place, destination);
+    expect(await delivery.replay(letter, never)).toEqual(expected);
+    // Only what was refused; and whatever comes of it, no letter more and no place in the log.
+    expect(batches).toHaveLength(1);
+    expect(batches[0]).toMatchObject({ logId: letter.logId, records: 2 });
+    const texts = Buffer.from(batches[0]!.frames[0]!.body).toString('latin1');
+    expect([texts.includes('a'), texts.includes('b'), texts.includes('c')]).toEqual([true, false, true]);
+    expect(letters).toEqual([]);
+    expect(place.log.cursor('scripted').settledSeq).toBe(0);
+  });
+
+  it('is given whole where records are recognised; refusals of others do not count', async () => {
+    const place = await newLog();
+    const batches: Batch[] = [];
+    const destination = Object.assign(
+      answering(() => refusing(1), batches),
+      { recognisesRecords: true },
+    );
+    const { delivery } = await start(place, destination);
+    expect(await delivery.replay(letter, never)).toEqual({ kind: 'taken' });
+    expect(batches).toMatchObject([{ logId: letter.logId, records: 3, frames: [frame] }]);
+  });
+
+  it('is not tried while the destination fails', async () => {
+    const place = await newLog();
+    await append(place.log, '1');
+    const batches: Batch[] = [];
+    let fails = true;
+    const destination = answering(() => (fails ? { ...retry, afterMs: 200 } : settled), batches);
+    const { delivery } = await start(place, destination);
+    await until(() => delivery.stats().logs?.state === 'retrying');
+    expect(await delivery.replay(letter, never)).toEqual({ kind: 'failed', reason: 'busy' });
+    expect(batches).toHaveLength(1);
+    fails = false;
+    await until(() => delivery.stats().logs?.state !== 'retrying');
+    expect(await delivery.replay(letter, never)).toEqual({ kind: 'taken' });
+  });
+
+  it('is not given to a keeper, which would pass it over', async () => {
+    const place = await newLog();
+    const batches: Batch[] = [];
+    const destination = Object.assign(
+      answering(() => settled, batches),
+      { keeper: { keptThrough: () => 0, onKept() {} } },
+    );
+    const { delivery } = await start(place, destination);
+    expect(await delivery.replay(letter, never)).toMatchObject({ kind: 'refused', records: letter.records });
+    expect(batches).toEqual([]);
   });
 });
 

@@ -3,6 +3,7 @@ import type { Destination } from '../stores/contract.ts';
 import type { Cursor, Damage, LogReader } from '../wal/index.ts';
 import type { DeadLetterSink } from './dead-letter.ts';
 import { DeliveryLoop, type DeliveryObserver, type DurableFeed, type LoopStats } from './loop.ts';
+import { judgeReplay, planReplay, type Replay, type Replayed } from './replay.ts';
 
 /** One log that a destination is fed from. */
 export interface DeliverySource {
@@ -32,6 +33,8 @@ export type DeliveryStats = { readonly [signal in Signal]?: LoopStats };
 export interface Delivery {
   readonly destination: string;
   stats(): DeliveryStats;
+  /** Gives the destination a dead letter once more: one attempt. What was taken is there once. */
+  replay(letter: Replay, cancel: AbortSignal): Promise<Replayed>;
   /**
    * Starts no further batch; waits for those under way up to the deadline, then cancels them. What is not settled stays
    * in the log and comes again at the next start. Closes neither destination nor readers. May be called twice.
@@ -74,6 +77,16 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return {
     destination: destination.name,
     stats: () => Object.fromEntries([...loops].map(([signal, loop]) => [signal, loop.stats()])),
+    async replay(letter, cancel) {
+      const loop = loops.get(letter.signal);
+      if (loop === undefined) return { kind: 'failed', reason: `${destination.name} does not take ${letter.signal}` };
+      // What it was given it knows by sequence number, and passes over: it would be said to be there, and is not.
+      if (keeper !== undefined && destination.replay === undefined) {
+        return { kind: 'refused', records: letter.records, reason: `${destination.name} refuses it for what it is` };
+      }
+      const plan = planReplay(destination, letter);
+      return judgeReplay(letter, plan.records, await loop.offer(plan.frame, plan.logId, cancel));
+    },
     stop: async (deadlineMs) => {
       await Promise.all([...loops.values()].map((loop) => loop.stop(deadlineMs)));
     },

@@ -143,6 +143,44 @@ export class DeliveryLoop {
     };
   }
 
+  /**
+   * One attempt at a frame beside the log's, such as a dead letter: it waits for a place among the attempts, moves no cursor
+   * and becomes no dead letter. While the destination fails, it is not tried at all.
+   * @param logId Of the log that the frame came from.
+   */
+  async offer(frame: Frame, logId: string, cancel: AbortSignal): Promise<WriteResult> {
+    const { destination, signal, observer } = this.#options;
+    const again = (reason: string): WriteResult => ({
+      kind: 'retry',
+      pending: 'all',
+      refused: [],
+      afterMs: undefined,
+      reason,
+    });
+    while (this.#attempts >= Math.min(this.#window, destination.limits.inFlightMax)) {
+      if (this.#state !== 'running' || cancel.aborted) return again('stopping');
+      await this.#change(1_000);
+    }
+    if (this.#state !== 'running') return again('stopping');
+    if (this.#failures > 0) return again(this.#lastError ?? 'the destination fails');
+    this.#attempts++;
+    const { records } = frame;
+    const sizeBytes = frame.body.byteLength;
+    try {
+      const stop = AbortSignal.any([cancel, this.#abort.signal]);
+      const batch = { signal, logId, frames: [frame], records, sizeBytes };
+      const result = await (destination.replay?.(batch, stop) ?? destination.write(batch, stop));
+      if (result.kind === 'settled') observer.sent(signal, Math.max(0, records - countOf(result.refused)), sizeBytes);
+      return result;
+    } catch (thrown) {
+      observer.failed(signal, records, 'internal error', thrown);
+      return again('internal error');
+    } finally {
+      this.#attempts--;
+      this.#notify();
+    }
+  }
+
   #statsState(pending: boolean): LoopStats['state'] {
     if (this.#state !== 'running') return 'stopped';
     if (this.#failures > 0) return 'retrying';

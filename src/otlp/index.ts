@@ -1,5 +1,6 @@
 export { jsonToProtobuf } from './json-in.ts';
 export { protobufToJson } from './json-out.ts';
+export { keepRecords } from './keep.ts';
 export { defaultLimits, type Limits } from './limits.ts';
 export { type Json, plainAttributes, plainValue } from './plain.ts';
 export {

@@ -47,11 +47,21 @@ export interface Destination extends AsyncDisposable {
   readonly takes: ReadonlySet<Signal>;
   readonly limits: BatchLimits;
   /**
+   * True: records are recognised by their request's digest and their place in it, even long after, so that a dead letter is
+   * given whole. Otherwise only what was refused of it is given again.
+   */
+  readonly recognisesRecords?: boolean;
+  /**
    * Stores a batch; resolves only when the far side has it. At most `limits.inFlightMax` calls a signal at once.
    * The same batch may come again, after `retry` or a restart: each record must then be there once.
    * Expected failures are results. A rejection is a bug and counts as `retry` of all. `batch` must not be kept.
    */
   write(batch: Batch, cancel: AbortSignal): Promise<WriteResult>;
+  /**
+   * As `write`, of a dead letter that is given again: its place in the log has been passed long ago. Never beside more
+   * calls than `limits.inFlightMax`. Undefined: `write` does; of a keeper, which knows what it has by its place: cannot be.
+   */
+  replay?(batch: Batch, cancel: AbortSignal): Promise<WriteResult>;
   /**
    * For a destination that holds what it was given in memory for a while (the embedded store). The cursor then
    * moves when `onKept` says so, not on `settled`, and reading starts after `keptThrough`: whatever was not yet kept

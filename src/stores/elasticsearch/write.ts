@@ -191,6 +191,7 @@ export function writer(options: WriteOptions): Destination {
     name: 'elasticsearch',
     takes: new Set(['logs'] as const),
     limits: { batchBytesMax, batchRecordsMax, lingerMs, inFlightMax },
+    recognisesRecords: true,
     write,
     async [Symbol.asyncDispose]() {
       clearInterval(expiring);

@@ -58,6 +58,7 @@ interface Open {
   readonly seqs: readonly number[];
   readonly collected: Collected;
   readonly shards: readonly Shard[];
+  readonly collector: Collector;
 }
 
 export class PrometheusDestination implements Destination {
@@ -94,14 +95,31 @@ export class PrometheusDestination implements Destination {
       );
       this.keeper = this.#sums;
     }
-    this.#collector = new Collector({
-      naming: options.naming,
-      customBuckets: options.customBuckets,
-      totals: this.#sums?.totals,
-      replica: options.replica,
+    this.#collector = this.#collecting(this.#sums?.totals);
+  }
+
+  #collecting(totals: SumKeeper['totals'] | undefined): Collector {
+    return new Collector({
+      naming: this.#options.naming,
+      customBuckets: this.#options.customBuckets,
+      totals,
+      replica: this.#options.replica,
       limit: this.#limit,
       seriesCachedMax,
     });
+  }
+
+  /**
+   * Neither notes its place nor touches the sums: a delta that was refused is in its sum already, and is refused again. What
+   * Prometheus calls too old or out of order is not taken for something that it has.
+   */
+  async replay(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
+    const collector = this.#collecting(undefined);
+    const open = this.#openedWith(collector, { ...batch, logId: '' });
+    const waits = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
+    const wait = waits.find((each) => each !== undefined);
+    if (wait === undefined) return { kind: 'settled', refused: this.#refusals(open) };
+    return { kind: 'retry', pending: 'all', refused: [], afterMs: wait.afterMs, reason: wait.reason };
   }
 
   async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
@@ -155,14 +173,20 @@ export class PrometheusDestination implements Destination {
     }
     await this.#sums?.begin(this.#open !== undefined, this.#options.clock.monotonicMs());
     this.#limit.turn(this.#options.clock.monotonicMs());
-    const collected = this.#collector.collect(batch);
-    this.#open = {
+    this.#open = this.#openedWith(this.#collector, batch);
+    return this.#open;
+  }
+
+  #openedWith(collector: Collector, batch: Batch): Open {
+    const collected = collector.collect(batch);
+    const [first, last] = [batch.frames[0]!, batch.frames.at(-1)!];
+    return {
       batch: { logId: batch.logId, firstSeq: first.seq, lastSeq: last.seq, frames: batch.frames.length },
       seqs: batch.frames.map((frame) => frame.seq),
+      collector,
       collected,
       shards: this.#sharded(collected),
     };
-    return this.#open;
   }
 
   #sharded({ samples }: Collected): Shard[] {
@@ -179,20 +203,14 @@ export class PrometheusDestination implements Destination {
   async #send(
     shard: Shard,
     index: number,
-    { collected }: Open,
+    { collector, collected }: Open,
     cancel: AbortSignal,
   ): Promise<Extract<Verdict, { kind: 'retry' }> | undefined> {
     const { clock } = this.#options;
     for (let step = shard.step; step !== undefined; step = shard.step) {
       const version = this.#protocol;
       const families = version === '1.0' ? this.#familiesToTell(collected.samples.touched, clock.monotonicMs()) : [];
-      const encoded = this.#encoders[index]!.encode(
-        version,
-        collected.samples,
-        step.order,
-        this.#collector.table,
-        families,
-      );
+      const encoded = this.#encoders[index]!.encode(version, collected.samples, step.order, collector.table, families);
       const reply = await this.#client.call(
         {
           method: 'POST',
