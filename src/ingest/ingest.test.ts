@@ -10,6 +10,7 @@ import type { Sender } from '../receive/index.ts';
 import { type OwnedLog, openLog, openLogReader } from '../wal/index.ts';
 import { createIngest } from './index.ts';
 import { inlineBytesMax } from './limits.ts';
+import { prepareQuickly } from './prepare.ts';
 
 const sender: Sender = { address: '10.0.0.1', protocol: 'grpc' };
 const open: AsyncDisposableStack[] = [];
@@ -110,24 +111,31 @@ describe('ingest', () => {
   });
 
   it.each([
-    { name: 'small', spans: 2 },
-    { name: 'large', spans: 60_000 },
-  ])('takes the bad record out of a $name request, says so, and says the same to a repeat', async ({ spans }) => {
-    const { accept, heard, logged } = await start();
-    const body = traces(['cart', [...Array.from({ length: spans }, () => span('good')), span('bad', 3, 7)]]);
-    expect(body.length > inlineBytesMax).toBe(spans > 2);
-    const answer = await accept('traces', new Uint8Array(body), sender);
-    expect(answer).toMatchObject({ rejected: 1, message: expect.stringContaining('span id') });
-    expect(await accept('traces', new Uint8Array(body), sender)).toEqual(answer);
-    const frames = await logged('traces');
-    expect(frames).toHaveLength(1);
-    expect(frames[0]!.records).toBe(spans);
-    expect(new Set(decoded(frames[0]!.body)[0]!.scopeSpans[0]!.spans.map(({ name }) => name))).toEqual(
-      new Set(['good']),
-    );
-    expect(heard.filter((line) => line.startsWith('received'))).toEqual([`received cart traces ${spans} 1 grpc`]);
-    expect(heard.at(0)).toMatch(/^rejected traces 1: .*span id/);
-  });
+    { name: 'small', spans: 2, mendedIn: 'here' },
+    // Checked here, mended in a thread.
+    { name: 'middling', spans: 6_000, mendedIn: 'a thread' },
+    { name: 'large', spans: 60_000, mendedIn: 'a thread' },
+  ])(
+    'takes the bad record out of a $name request, says so, and says the same to a repeat',
+    async ({ name, spans, mendedIn }) => {
+      const { accept, heard, logged } = await start();
+      const body = traces(['cart', [...Array.from({ length: spans }, () => span('good')), span('bad', 3, 7)]]);
+      expect(body.length > inlineBytesMax).toBe(name === 'large');
+      const task = { signal: 'traces', tenant: '', body, limits: defaultLimits, receivedUnixNano: 1n } as const;
+      expect(prepareQuickly(task) === undefined).toBe(mendedIn === 'a thread');
+      const answer = await accept('traces', new Uint8Array(body), sender);
+      expect(answer).toMatchObject({ rejected: 1, message: expect.stringContaining('span id') });
+      expect(await accept('traces', new Uint8Array(body), sender)).toEqual(answer);
+      const frames = await logged('traces');
+      expect(frames).toHaveLength(1);
+      expect(frames[0]!.records).toBe(spans);
+      expect(new Set(decoded(frames[0]!.body)[0]!.scopeSpans[0]!.spans.map(({ name }) => name))).toEqual(
+        new Set(['good']),
+      );
+      expect(heard.filter((line) => line.startsWith('received'))).toEqual([`received cart traces ${spans} 1 grpc`]);
+      expect(heard.at(0)).toMatch(/^rejected traces 1: .*span id/);
+    },
+  );
 
   it('writes nothing for a request without a record that can be kept', async () => {
     const { accept, logged } = await start();

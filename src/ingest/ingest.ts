@@ -4,7 +4,7 @@ import { type Limits, spliceResources } from '../otlp/index.ts';
 import type { Accept, Accepted, Sender } from '../receive/index.ts';
 import type { Log } from '../wal/index.ts';
 import { inlineBytesMax, workerHeapMegabytesMax } from './limits.ts';
-import { type Preparation, type Prepared, prepare } from './prepare.ts';
+import { type Preparation, type Prepared, prepareQuickly } from './prepare.ts';
 
 /** Hears what became of each request. For counters: must not throw, must be cheap. */
 export interface IngestObserver {
@@ -49,7 +49,7 @@ export function createIngest(parts: {
     const log = logs[signal];
     const receivedUnixNano = clock.nowUnixNano();
     const task: Preparation = { signal, tenant, body, limits, receivedUnixNano };
-    const prepared = body.length <= inlineBytesMax ? prepare(task) : await inThread(task);
+    const prepared = (body.length <= inlineBytesMax ? prepareQuickly(task) : undefined) ?? (await inThread(task));
     const { bytes, walked, services } = prepared;
     for (const { reason, count, first } of prepared.rejections) observer.rejected(signal, count, reason, first);
     const answer = { rejected: prepared.rejected, message: prepared.message };

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Signal } from '../base/index.ts';
 import { type Limits, resourceText, rewrite, type Walked, walk } from '../otlp/index.ts';
+import { inlineMendBytesMax } from './limits.ts';
 
 /** A request that was checked: what is done before enrichment and the log, and may be done in a thread. */
 export interface Prepared {
@@ -27,9 +28,26 @@ export interface Preparation {
 }
 
 /** @throws Fault `malformed`, `tooLarge`. */
-export function prepare({ signal, tenant, body, limits, receivedUnixNano }: Preparation): Prepared {
+export function prepare(task: Preparation): Prepared {
+  return finish(task, checked(task));
+}
+
+/**
+ * The same, but undefined where something must be mended in a body above `inlineMendBytesMax`: that shall be done elsewhere.
+ * @throws Fault `malformed`, `tooLarge`.
+ */
+export function prepareQuickly(task: Preparation): Prepared | undefined {
+  const first = checked(task);
+  return first.clean || task.body.length <= inlineMendBytesMax ? finish(task, first) : undefined;
+}
+
+function checked({ signal, body, limits, receivedUnixNano }: Preparation): Walked {
+  return walk(signal, body, limits, receivedUnixNano);
+}
+
+function finish(task: Preparation, first: Walked): Prepared {
+  const { signal, tenant, body, limits, receivedUnixNano } = task;
   const digest = requestDigest(tenant, signal, body);
-  const first = walk(signal, body, limits, receivedUnixNano);
   const fixed = first.clean
     ? { bytes: body, rejected: 0, message: '', rejections: [] }
     : rewrite(signal, body, limits, receivedUnixNano);

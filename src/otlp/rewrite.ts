@@ -1,6 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import type { Signal } from '../base/index.ts';
 import { type Limits, messageCharsMax } from './limits.ts';
-import { beginScan, endScan, isValidUtf8, problem, rejecting, scanMessage, scannedRecords } from './scan.ts';
+import { beginScan, endScan, problem, rejecting, scanMessage, scannedRecords } from './scan.ts';
 import { type Field, isMessage, type MessageName, schema } from './schema.ts';
 import { Reader, Writer, wireBytes, wireVarint } from './wire.ts';
 
@@ -385,7 +386,7 @@ class Rewriter {
 
   #string(at: Reader, bytesMax: number): void {
     let bytes = at.bytes();
-    const valid = isValidUtf8(bytes);
+    const valid = isUtf8(bytes);
     if (valid && bytes.length <= bytesMax) {
       this.#copy(at);
       return;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { Fault } from '../base/index.ts';
 import { exponentialIndexMax, exponentialScaleMax, exponentialScaleMin, type Limits } from './limits.ts';
 import { isMessage, type MessageName, messageIndex, schema } from './schema.ts';
@@ -597,21 +598,9 @@ function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
   return (bits & 0x80808080) === 0;
 }
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 function isValidText(bytes: Uint8Array, start: number, end: number): boolean {
   if (isAscii(bytes, start, end)) return true;
-  return isValidUtf8(bytes.subarray(start, end));
-}
-
-/** Whether bytes are UTF-8 as protobuf wants it. */
-export function isValidUtf8(bytes: Uint8Array): boolean {
-  try {
-    strictUtf8.decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
+  return isUtf8(bytes.subarray(start, end));
 }
 
 function isId(bytes: Uint8Array, start: number, end: number, size: number): boolean {

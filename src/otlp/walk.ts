@@ -1,14 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { Fault, type Signal } from '../base/index.ts';
 import type { Limits } from './limits.ts';
-import {
-  beginScan,
-  countElement,
-  endScan,
-  isValidUtf8,
-  scanMessage,
-  scannedRecords,
-  scannedTimestamp,
-} from './scan.ts';
+import { beginScan, countElement, endScan, scanMessage, scannedRecords, scannedTimestamp } from './scan.ts';
 import { malformed, Reader, wireBytes } from './wire.ts';
 
 /** Byte offsets of one ResourceSpans, ResourceMetrics or ResourceLogs; ends are exclusive. */
@@ -88,7 +81,7 @@ export function walk(signal: Signal, bytes: Uint8Array, limits: Limits, nowUnixN
             break;
           case 3:
             expectBytes(content);
-            if (!isValidUtf8(content.bytes())) problems |= 1;
+            if (!isUtf8(content.bytes())) problems |= 1;
             break;
         }
       }
