@@ -58,6 +58,18 @@ describe('what is written is read', () => {
     );
   });
 
+  it('a short string, whatever room the buffer has left', () => {
+    for (let capacity = 1; capacity < 40; capacity++) {
+      for (const text of ['', 'a', 'é', 'ab', '世界', 'x'.repeat(43)]) {
+        const writer = new Writer(capacity);
+        writer.string(2, text);
+        const reader = new Reader(writer.finish());
+        reader.next();
+        expect([capacity, reader.string()]).toEqual([capacity, text]);
+      }
+    }
+  });
+
   it('strings of every length', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.nat(300), (text, repeats) => {

@@ -428,7 +428,8 @@ export class Writer {
     this.tag(field, wireBytes);
     // Most strings are shorter than 128 bytes: their length is then one byte, known to fit before they are encoded.
     const bytesMax = value.length * 3;
-    this.#reserve(bytesMax + 5);
+    // Room for the length as `varint` asks for it: if it grew the buffer, the text behind would not move with it.
+    this.#reserve(bytesMax + 10);
     const lengthSize = varintSize(bytesMax);
     const { written } = utf8Encoder.encodeInto(value, this.#buffer.subarray(this.#length + lengthSize));
     const actualSize = varintSize(written);
