@@ -126,6 +126,13 @@ describe('the embedded store in a process of its own', () => {
     expect(inBetween).toMatchObject({ code: 'unavailable' });
     expect((inBetween as Fault).retryAfterMs).toBeGreaterThan(0);
     await parts.append(1);
+    // The first answer of the next process has what was only in the memory of the last.
+    let first: string[] = [];
+    await eventually(async () => {
+      first = await lines(child);
+      return true;
+    }, true);
+    expect(first.slice(0, 5)).toEqual(numbered(5));
     await eventually(() => lines(child), numbered(6));
     expect(child.pid).not.toBe(pid);
 

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Fault, type Signal, signals } from '../base/index.ts';
+import { Fault, type Signal } from '../base/index.ts';
 import type { DeliveryStats } from '../deliver/index.ts';
 import type { Eraser } from '../stores/contract.ts';
-import { catchUpCheckMs, catchUpTimeMaxMs } from './limits.ts';
+import { caughtUp } from './catch-up.ts';
+import { catchUpTimeMaxMs } from './limits.ts';
 import type { Through } from './protocol.ts';
 
 /**
@@ -17,20 +17,10 @@ export function eraseThrough(store: Eraser, stats: () => DeliveryStats | undefin
     through: Through,
     cancel: AbortSignal,
   ): Promise<Readonly<Record<Signal, number>>> => {
-    const end = performance.now() + catchUpTimeMaxMs;
-    while (isBehind(stats(), through)) {
-      cancel.throwIfAborted();
-      if (performance.now() > end) {
-        const message = 'the store has not got yet what was received before; nothing was removed';
-        throw new Fault('unavailable', message, { retryAfterMs: 30_000 });
-      }
-      await sleep(catchUpCheckMs);
+    if (!(await caughtUp(stats, through, catchUpTimeMaxMs, cancel))) {
+      const message = 'the store has not got yet what was received before; nothing was removed';
+      throw new Fault('unavailable', message, { retryAfterMs: 30_000 });
     }
     return store.eraseByResource(key, value, cancel);
   };
-}
-
-function isBehind(stats: DeliveryStats | undefined, through: Through): boolean {
-  if (stats === undefined) return true;
-  return signals.some((signal) => (stats[signal]?.settledSeq ?? Number.POSITIVE_INFINITY) < (through[signal] ?? 0));
 }

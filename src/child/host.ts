@@ -3,6 +3,7 @@ import { constants, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../base/index.ts';
 import { lockFolder } from '../wal/index.ts';
+import { awaitingBacklog } from './catch-up.ts';
 import { eraseThrough } from './erase.ts';
 import { type HostPlace, StoreHost } from './hosting.ts';
 import { takeOverMs } from './limits.ts';
@@ -21,13 +22,13 @@ const place: HostPlace = {
   async isAtRest(store) {
     return (await readdir(folderOf(store), { withFileTypes: true })).every((entry) => !entry.isDirectory());
   },
-  async open(hosted, { log, deliveryStats }) {
+  async open(hosted, { log, deliveryStats, startedThrough }) {
     if (hosted.kind !== 'embedded') throw new Error('this process is for the embedded store');
     const { openEmbeddedStore } = await import('../stores/embedded/index.ts');
     const store = await openEmbeddedStore({ ...hosted.options, warn: (message) => log('warn', {}, message) });
     return {
       destination: store,
-      readers: store.readers,
+      readers: awaitingBacklog(store.readers, deliveryStats, startedThrough),
       methods: [
         ...methodsOf('store', store, ['rollAll']),
         [eraseMethod, eraseThrough(store, deliveryStats) as Method] as const,

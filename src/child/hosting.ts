@@ -22,6 +22,7 @@ import {
   readerMethods,
   replayMethod,
   type StoreStats,
+  type Through,
   type ToChild,
   type ToParent,
 } from './protocol.ts';
@@ -53,6 +54,8 @@ export interface HostPlace {
 export interface HostTools {
   readonly log: (level: LogLevel, fields: object, message: string) => void;
   readonly deliveryStats: () => DeliveryStats | undefined;
+  /** Last sequence number of each log when the host was started. */
+  readonly startedThrough: Through;
   /** Takes an ExportMetricsServiceRequest; resolves when it is durable. @throws Fault as the log does. */
   readonly emit: (request: Uint8Array) => Promise<unknown>;
 }
@@ -152,6 +155,7 @@ export class StoreHost {
     const store = await this.#place.open(hosted, {
       log: (level, fields, message) => this.#log(level, fields, message),
       deliveryStats: () => this.#delivery?.stats(),
+      startedThrough: Object.fromEntries(logs.map(({ signal, durableSeq }) => [signal, durableSeq])),
       emit: (request) => this.#parent.call(emitMethod, [Uint8Array.from(request)]),
     });
     this.#store = store;

@@ -4,6 +4,11 @@ export const callsMax = 256;
 export const eraseTimeMaxMs = 240_000;
 /** How long of that it waits for what was received before it to be in the store; past it Fault `unavailable`. */
 export const catchUpTimeMaxMs = 60_000;
+/**
+ * How long after its start the store lets questions wait for the records that were there before to be in it again; past it
+ * answers are made of what there is, and say so.
+ */
+export const backlogWaitMs = 4_000;
 /** How often it looks. */
 export const catchUpCheckMs = 20;
 /** How often the child is told what is durable, at most. */
