@@ -19,33 +19,34 @@ export interface SummaryPoint {
   readonly stale: boolean;
 }
 
-export function histogramPoint(bytes: Uint8Array): HistogramPoint {
+/** Reads what both kinds of histogram have in the same fields, and hands on the others. */
+function histogramHead(
+  bytes: Uint8Array,
+  other: (point: Reader) => void,
+): { count: number; sum: number | undefined; stale: boolean } {
   let count = 0;
   let sum: number | undefined;
   let stale = false;
-  const counts: number[] = [];
-  const bounds: number[] = [];
   const point = new Reader(bytes);
   while (point.next()) {
-    switch (point.field) {
-      case 4:
-        count = Number(point.fixed64());
-        break;
-      case 5:
-        sum = point.double();
-        break;
-      case 6:
-        for (let at = point.valueStart; at + 8 <= point.valueEnd; at += 8) counts.push(Number(readFixed64(bytes, at)));
-        break;
-      case 7:
-        for (let at = point.valueStart; at + 8 <= point.valueEnd; at += 8) bounds.push(readDouble(bytes, at));
-        break;
-      case 10:
-        stale = (point.uint32() & 1) !== 0;
-        break;
-      default:
-    }
+    if (point.field === 4) count = Number(point.fixed64());
+    else if (point.field === 5) sum = point.double();
+    else if (point.field === 10) stale = (point.uint32() & 1) !== 0;
+    else other(point);
   }
+  return { count, sum, stale };
+}
+
+export function histogramPoint(bytes: Uint8Array): HistogramPoint {
+  const counts: number[] = [];
+  const bounds: number[] = [];
+  const { count, sum, stale } = histogramHead(bytes, ({ field, valueStart, valueEnd }) => {
+    if (field !== 6 && field !== 7) return;
+    for (let at = valueStart; at + 8 <= valueEnd; at += 8) {
+      if (field === 6) counts.push(Number(readFixed64(bytes, at)));
+      else bounds.push(readDouble(bytes, at));
+    }
+  });
   let below = 0;
   const cumulative = bounds.map((bound, index): [number, number] => {
     below += counts[index] ?? 0;
@@ -59,41 +60,17 @@ export function histogramPoint(bytes: Uint8Array): HistogramPoint {
  * coarser), so that they are the same whatever scale a point came with. Negative observations are below the least bound.
  */
 export function exponentialPoint(bytes: Uint8Array): HistogramPoint {
-  let count = 0;
-  let sum: number | undefined;
-  let stale = false;
   let scale = 0;
   let zero = 0;
   let negative = 0;
   let offset = 0;
   let counts: number[] = [];
-  const point = new Reader(bytes);
-  while (point.next()) {
-    switch (point.field) {
-      case 4:
-        count = Number(point.fixed64());
-        break;
-      case 5:
-        sum = point.double();
-        break;
-      case 6:
-        scale = point.sint32();
-        break;
-      case 7:
-        zero = Number(point.fixed64());
-        break;
-      case 8:
-        ({ offset, counts } = buckets(point.message()));
-        break;
-      case 9:
-        negative = buckets(point.message()).counts.reduce((total, each) => total + each, 0);
-        break;
-      case 10:
-        stale = (point.uint32() & 1) !== 0;
-        break;
-      default:
-    }
-  }
+  const { count, sum, stale } = histogramHead(bytes, (point) => {
+    if (point.field === 6) scale = point.sint32();
+    else if (point.field === 7) zero = Number(point.fixed64());
+    else if (point.field === 8) ({ offset, counts } = buckets(point.message()));
+    else if (point.field === 9) negative = buckets(point.message()).counts.reduce((total, each) => total + each, 0);
+  });
   const byBound = new Map<number, number>();
   for (const [index, each] of counts.entries()) {
     const at = offset + index;
