@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { floods, untilClosed } from '../../test/kit/floods.ts';
 import {
   type Doors,
   exportPath,
@@ -300,13 +300,7 @@ describe('admission', () => {
 describe('B23 slow peers', () => {
   it('a body that does not end is answered with 4, a connection that says nothing is closed', async () => {
     await using slow = await openDoors({ limits: { bodyTimeoutMs: 300, headerTimeoutMs: 300 } });
-    const silent = new Promise((resolve) => {
-      const socket = connectSocket(slow.grpc.port, '127.0.0.1');
-      socket
-        .resume()
-        .on('error', () => {})
-        .on('close', resolve);
-    });
+    const silent = untilClosed(slow.grpc.port, Buffer.alloc(0));
     const [call] = await Promise.all([
       rawGrpc(slow.grpc.port, [Buffer.of(0, 0, 0, 0, 9, 1)], {}, { end: false }),
       silent,
@@ -339,49 +333,8 @@ describe('B24 connections over the limit', () => {
 });
 
 describe('B25 floods', () => {
-  const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)) => {
-    const head = Buffer.alloc(9);
-    head.writeUIntBE(payload.length, 0, 3);
-    head.writeUInt8(type, 3);
-    head.writeUInt8(flags, 4);
-    head.writeUInt32BE(stream, 5);
-    return Buffer.concat([head, payload]);
-  };
-  const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]);
-  // HPACK: literals without indexing; :method POST and :scheme http of the static table.
-  const literal = (index: readonly number[], text: string) => Buffer.of(...index, text.length, ...Buffer.from(text));
-  const call = Buffer.concat([
-    Buffer.of(0x83, 0x86),
-    literal([0x01], 'localhost'),
-    literal([0x04], exportPath.traces),
-    literal([0x0f, 0x10], 'application/grpc'),
-  ]);
-  const headers = (stream: number, flags: number) => frame(1, flags, stream, call);
-  const repeated = (times: number, make: (i: number) => Buffer) => Array.from({ length: times }, (_, i) => make(i));
-  it.each([
-    [
-      'rapid reset',
-      repeated(4_000, (i) => Buffer.concat([headers(2 * i + 1, 4), frame(3, 0, 2 * i + 1, Buffer.of(0, 0, 0, 8))])),
-    ],
-    ['PING', repeated(5_000, () => frame(6, 0, 0, Buffer.alloc(8)))],
-    ['SETTINGS', repeated(5_000, () => frame(4, 0, 0))],
-    ['CONTINUATION', [headers(1, 0), ...repeated(5_000, () => frame(9, 0, 1, Buffer.from('400161', 'hex')))]],
-    ['empty DATA', [headers(1, 4), ...repeated(5_000, () => frame(0, 0, 1))]],
-    ['WINDOW_UPDATE past 2^31', repeated(2, () => frame(8, 0, 0, Buffer.of(0x7f, 0xff, 0xff, 0xff)))],
-    ['malformed HEADERS', [frame(1, 5, 1, Buffer.from('ffffffffffffffffff', 'hex'))]],
-    ['an HTTP/1 request', [Buffer.from('POST /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n')]],
-    ['noise', [Buffer.alloc(100_000, 0xa5)]],
-  ])('%s ends the connection only', async (name, frames) => {
-    await new Promise<void>((resolve) => {
-      const socket = connectSocket(doors.grpc.port, '127.0.0.1', () => {
-        const greeting = name === 'noise' || name.startsWith('an HTTP/1') ? [] : [preface];
-        socket.write(Buffer.concat([...greeting, ...frames]));
-      });
-      socket
-        .resume()
-        .on('error', () => {})
-        .on('close', () => resolve());
-    });
+  it.each(floods)('%s ends the connection only', async (_, bytes) => {
+    await untilClosed(doors.grpc.port, bytes);
     await expectWell();
     await expect.poll(() => doors.grpc.stats().connections).toBe(0);
   });

@@ -1,0 +1,245 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { portOf, send } from '../kit/bad-input.ts';
+import { endlessCall, floods, untilClosed } from '../kit/floods.ts';
+import { eventually, type Running, startProcess, temporaryFolder } from '../kit/process.ts';
+import { runProgram } from '../kit/program.ts';
+import { exportPath, GrpcPeer, post, rawGrpc, rawHttp } from '../kit/receivers.ts';
+import { memoryMebibytes } from '../kit/usage.ts';
+import { Ledger } from './ledger.ts';
+
+// Connections by the thousand, none of which means well. Those who do are answered in between, and afterwards all is as before.
+
+const protobuf = 'application/x-protobuf';
+
+interface World extends AsyncDisposable {
+  readonly running: Running;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Sends a request of its own over each protocol: 'grpc 0, http 200' where both are acknowledged. */
+  wellMeant(): Promise<string>;
+  /** Of a counter or gauge, by its name and labels. */
+  metric(name: string): Promise<number>;
+  /** Spans of acknowledged requests that a reader does not find, or finds twice. */
+  lost(): Promise<string[]>;
+}
+const answered = 'grpc 0, http 200';
+
+async function start(): Promise<World> {
+  const folder = await temporaryFolder();
+  const running = await startProcess({ dataDir: join(folder.path, 'data') });
+  const [grpcPort, httpPort] = [portOf(running.otlpGrpc), portOf(running.otlpHttp)];
+  const ledger = new Ledger(join(folder.path, 'ledger'));
+  return {
+    running,
+    grpcPort,
+    httpPort,
+    async wellMeant() {
+      const entries = [ledger.open('traces', 0), ledger.open('traces', 0)] as const;
+      using peer = new GrpcPeer(grpcPort);
+      const call = peer.call(exportPath.traces, entries[0].body, { deadline: Date.now() + 20_000 });
+      const answer = rawHttp(httpPort, post('/v1/traces', protobuf, entries[1].body), { untilClosed: false });
+      const [{ code }, { status }] = await Promise.all([call, answer]);
+      if (code === 0) ledger.acknowledge(entries[0]);
+      if (status === 200) ledger.acknowledge(entries[1]);
+      return `grpc ${code}, http ${status}`;
+    },
+    async metric(name) {
+      const text = await (await fetch(`${running.http}/metrics`)).text();
+      const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+      return Number(line?.split(' ').at(-1));
+    },
+    lost: () => lostOf(running, ledger),
+    async [Symbol.asyncDispose]() {
+      const ended = await running.stop();
+      ledger.close();
+      await folder[Symbol.asyncDispose]();
+      expect(ended.code).toBe(0);
+    },
+  };
+}
+
+async function lostOf(running: Running, ledger: Ledger): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { traceId, number } of ledger.entries.filter((entry) => entry.acknowledged)) {
+    const found = await eventually(
+      async () => (await fetch(`${running.http}/api/v1/traces/${traceId}`)).status,
+      (status) => status === 200,
+    ).catch(() => 404);
+    if (found !== 200) wrong.push(`request ${number}`);
+  }
+  return wrong;
+}
+
+/** Opens a connection; `sent` is written at once. What was told, once the other side has closed it. */
+function open(port: number, sent: string | Uint8Array): { socket: Socket; told: Promise<Buffer> } {
+  const parts: Buffer[] = [];
+  const socket = connect(port, '127.0.0.1');
+  if (sent.length > 0) socket.write(sent);
+  const told = new Promise<Buffer>((resolve) => {
+    socket
+      .on('data', (part) => parts.push(part))
+      .on('error', () => undefined)
+      .on('close', () => resolve(Buffer.concat(parts)));
+  });
+  return { socket, told };
+}
+
+/** A few kB each, of 60 MiB and more. */
+const bombs = [
+  { protocol: 'http/protobuf', encoding: 'gzip', body: gzipSync(Buffer.alloc(63 * 2 ** 20)) },
+  { protocol: 'grpc', encoding: 'zstd', body: zstdCompressSync(Buffer.alloc(200 * 2 ** 20)) },
+  { protocol: 'grpc', encoding: 'gzip', body: gzipSync(Buffer.alloc(60 * 2 ** 20, Buffer.of(0x0a, 0x02, 0x12, 0))) },
+  {
+    protocol: 'http/json',
+    encoding: 'zstd',
+    body: zstdCompressSync(Buffer.concat([Buffer.from('{"resourceSpans":['), Buffer.alloc(60 * 2 ** 20, '{},')])),
+  },
+] as const;
+
+describe('B23 5,000 slow connections', () => {
+  it('each is told that it was too slow, and good requests are answered all the time', async () => {
+    await using world = await start();
+    const head = `POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: ${protobuf}\r\nContent-Length: 1000\r\n\r\n`;
+    const slow = Array.from({ length: 1250 }, () => ({
+      headers: open(world.httpPort, 'POST /v1/traces HTTP/1.1\r\nHost: '),
+      body: open(world.httpPort, head),
+      silent: open(world.grpcPort, ''),
+      call: open(world.grpcPort, endlessCall),
+    }));
+    // A byte a second, for as long as it is taken.
+    const drip = setInterval(() => {
+      for (const { headers, body } of slow) {
+        if (headers.socket.writable) headers.socket.write('x');
+        if (body.socket.writable) body.socket.write('x');
+      }
+    }, 1000);
+    try {
+      const answers = new Set<string>();
+      let over = false;
+      const told = Promise.all(
+        slow.map(async (each) => ({
+          headers: (await each.headers.told).toString('latin1').split('\r\n', 1)[0],
+          body: (await each.body.told).toString('latin1').split('\r\n', 1)[0],
+          silent: (await each.silent.told).length > 0,
+          call: (await each.call.told).includes('the request did not end in time'),
+        })),
+      ).finally(() => {
+        over = true;
+      });
+      await eventually(
+        () => world.metric('watchingcat_receiver_connections{listener="http"}'),
+        (open) => open >= 2500,
+      );
+      while (!over) {
+        answers.add(await world.wellMeant());
+        await sleep(200);
+      }
+      const counted = Object.entries(Object.groupBy(await told, (each) => JSON.stringify(each)));
+      expect(counted.map(([text, all]) => [JSON.parse(text), all?.length])).toEqual([
+        [
+          {
+            headers: 'HTTP/1.1 408 Request Timeout',
+            body: 'HTTP/1.1 408 Request Timeout',
+            silent: expect.any(Boolean),
+            call: true,
+          },
+          1250,
+        ],
+      ]);
+      expect([...answers]).toEqual([answered]);
+    } finally {
+      clearInterval(drip);
+    }
+    expect(await world.metric('watchingcat_receiver_held_bytes')).toBe(0);
+    expect(await world.lost()).toEqual([]);
+  });
+});
+
+describe('B24 more connections than there may be', () => {
+  it('10,000 idle ones: those beyond the bound are closed at once and counted, those within it are served', async () => {
+    await using world = await start();
+    const first = connect(world.httpPort, '127.0.0.1');
+    await once(first, 'connect');
+    const idle = Array.from({ length: 10_000 }, () => open(world.httpPort, ''));
+    const refused = () => world.metric('watchingcat_receiver_connections_refused_total{listener="http"}');
+    // 8,192 may be open, the first among them.
+    await eventually(refused, (count) => count >= 10_001 - 8192, 60_000);
+    expect(await refused()).toBe(10_001 - 8192);
+    // One that is open is served, and the other door is not concerned.
+    first.write(post('/v1/traces', protobuf, Buffer.alloc(0)));
+    expect(String((await once(first, 'data'))[0])).toContain('HTTP/1.1 200 OK');
+    expect((await rawGrpc(world.grpcPort, [Buffer.alloc(5)])).grpcStatus).toBe(0);
+    // They have nothing to say, and their places become free.
+    for (const { told } of idle) await told;
+    first.destroy();
+    expect(await world.wellMeant()).toBe(answered);
+    expect(await world.lost()).toEqual([]);
+  });
+
+  it('more than there are file descriptors: the process goes on, and what it acknowledged is kept', async () => {
+    await using world = await start();
+    expect(await world.wellMeant()).toBe(answered);
+    using peer = new GrpcPeer(world.grpcPort);
+    expect((await peer.call(exportPath.traces, Buffer.alloc(0))).code).toBe(0);
+    await runProgram('prlimit', ['--pid', String(world.running.pid), '--nofile=200:20000']);
+    const many = Array.from({ length: 1000 }, () => open(world.httpPort, ''));
+    await sleep(2000);
+    // The connection that was there before is served; what cannot be stored for now is told so.
+    const code = (await peer.call(exportPath.traces, Buffer.alloc(0), { deadline: Date.now() + 20_000 })).code;
+    expect([0, 14]).toContain(code);
+    for (const { socket } of many) socket.destroy();
+    await eventually(world.wellMeant, (answer) => answer === answered, 60_000);
+    expect(await world.lost()).toEqual([]);
+  });
+});
+
+describe('B25 floods', () => {
+  it('each ends its connection, good requests are answered in between, and memory comes back', async () => {
+    await using world = await start();
+    for (let i = 0; i < 20; i++) expect(await world.wellMeant()).toBe(answered);
+    const before = memoryMebibytes(world.running.pid).now;
+    for (const [name, bytes] of floods) {
+      const flooding = Promise.all(Array.from({ length: 50 }, () => untilClosed(world.grpcPort, bytes)));
+      expect([name, await world.wellMeant()]).toEqual([name, answered]);
+      await flooding;
+      expect([name, await world.wellMeant()]).toEqual([name, answered]);
+    }
+    await eventually(
+      () => world.metric('watchingcat_receiver_connections{listener="grpc"}'),
+      (open) => open === 0,
+    );
+    // The catalogue asks for 10 MiB; a heap that has grown gives back what it likes.
+    await eventually(
+      async () => memoryMebibytes(world.running.pid).now - before,
+      (grown) => grown < 150,
+      60_000,
+    );
+    expect(await world.lost()).toEqual([]);
+    expect(world.running.output()).not.toMatch(/"level":"(error|fatal)"/);
+  });
+
+  it('large bodies, compressed a thousandfold: refused or taken, and memory comes back', async () => {
+    await using world = await start();
+    for (let i = 0; i < 20; i++) expect(await world.wellMeant()).toBe(answered);
+    const before = memoryMebibytes(world.running.pid).now;
+    for (let round = 0; round < 3; round++) {
+      const answers = await Promise.all(
+        bombs.map(({ protocol, encoding, body }) => send(world.running, protocol, 'traces', body, encoding)),
+      );
+      // Malformed, too large, or no room for it beside the others.
+      for (const { code } of answers) expect([3, 8, 14]).toContain(code);
+      expect(await world.wellMeant()).toBe(answered);
+    }
+    await eventually(
+      async () => memoryMebibytes(world.running.pid).now - before,
+      (grown) => grown < 400,
+      90_000,
+    );
+    expect(await world.lost()).toEqual([]);
+  });
+});
