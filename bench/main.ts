@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { destinationNames, destinationsBench } from './destinations.ts';
 import { ingest } from './ingest.ts';
 import { query } from './query.ts';
 import { size } from './size.ts';
@@ -11,6 +12,8 @@ const usage = `npm run bench [-- COMMAND [OPTIONS]]
   size       the installation, memory at rest, time of --help
   rate       memory at 10,000 items/s, forwarding and embedded; --seconds (20)
   sustained  50,000 spans/s into the embedded store: lag, memory; --seconds (60)
+  destinations  this process and the Collector writing to the same real backend: CPU, throughput; --only LIST of
+             ${destinationNames.join(',')} (all); --batch LIST (100,1000), --items N (100000), --rounds N (3), --json FILE
   query      fills an embedded store with --items (10000000) spans and as many log lines, and times questions over REST
 
 Options of ingest:
@@ -40,6 +43,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     json: { type: 'string' },
     items: { type: 'string' },
+    only: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -64,6 +68,15 @@ if (command === 'ingest') {
   process.exitCode = (await rate(number(values.seconds, 20))) ? 0 : 1;
 } else if (command === 'sustained') {
   process.exitCode = (await sustained(number(values.seconds, 60))) ? 0 : 1;
+} else if (command === 'destinations') {
+  const good = await destinationsBench({
+    only: listed(values.only, destinationNames),
+    batches: numbers(values.batch, [100, 1000]),
+    items: number(values.items, 100_000),
+    rounds: number(values.rounds, 3),
+    jsonFile: values.json,
+  });
+  process.exitCode = good ? 0 : 1;
 } else if (command === 'query') {
   await query(number(values.items, 10_000_000));
 } else {
