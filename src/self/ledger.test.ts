@@ -71,6 +71,19 @@ describe('the ledger', () => {
     expect(drawn(ledger)[0]).toBe('cart traces received 4 stored embedded 4 stored otlp 4');
   });
 
+  it('counts for each destination all that it has passed, also where a slower one holds up what was received before', () => {
+    const ledger = new PipelineLedger(turned().clock);
+    ledger.deliversTo('jaeger', 'traces');
+    ledger.deliversTo('otlp', 'traces');
+    for (let seq = 1; seq <= 5; seq++) {
+      ledger.received('shop', 'traces', 10, seq);
+      ledger.advance(through({ 'jaeger traces': seq, 'otlp traces': 0 }));
+    }
+    expect(drawn(ledger)).toEqual(['shop traces received 50 stored jaeger 50']);
+    ledger.advance(through({ 'jaeger traces': 5, 'otlp traces': 5 }));
+    expect(drawn(ledger)).toEqual(['shop traces received 50 stored jaeger 50 stored otlp 50']);
+  });
+
   it('in the end all that was received is stored, however many frames wait', () => {
     const ledger = new PipelineLedger(turned().clock);
     ledger.deliversTo('embedded', 'logs');

@@ -66,7 +66,9 @@ export class PipelineLedger {
     if (this.#destinations[signal].size === 0) return;
     const chunks = this.#chunks[signal];
     let last = chunks.at(-1);
-    if (last === undefined || throughSeq - last.firstSeq >= framesPerChunk) {
+    // What a destination has passed takes nothing more: it would not be counted for it.
+    const passed = last !== undefined && last.due.size < this.#destinations[signal].size;
+    if (last === undefined || passed || throughSeq - last.firstSeq >= framesPerChunk) {
       last = {
         firstSeq: throughSeq,
         lastSeq: throughSeq,
