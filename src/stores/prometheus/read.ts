@@ -128,7 +128,8 @@ function parsed(json: Uint8Array): unknown {
 
 /** Prometheus' errorType and status as our Fault. Source: web/api/v1 of Prometheus. */
 function faultOf(status: number, body: Buffer): Fault {
-  const said = errorOf(body);
+  // The name of the parameter is said by whoever answers our client.
+  const said = errorOf(body)?.replace(/^invalid parameter "query": /, '');
   switch (status) {
     case 400:
       return new Fault('malformed', said ?? 'Prometheus takes it for no PromQL', { parameter: 'query' });
