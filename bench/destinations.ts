@@ -51,6 +51,8 @@ interface DestinationRow {
   readonly fault: string;
 }
 
+const standstillMs = 20_000;
+
 /** Something that takes OTLP and writes to the backend. */
 interface Way extends AsyncDisposable {
   readonly by: string;
@@ -143,12 +145,15 @@ async function run(signal: LoadSignal, backend: BenchBackend, way: Way, batch: n
     folder,
   );
   rmSync(result.ackedFile);
-  const deadline = performance.now() + 300_000;
+  // Until all are there, or none has come for a while.
+  let deadline = performance.now() + standstillMs;
   let arrived = 0;
-  do {
+  while (arrived < result.acceptedItems && performance.now() < deadline) {
     await sleep(50);
-    arrived = (await backend.stored(way.by)) - before;
-  } while (arrived < result.acceptedItems && performance.now() < deadline);
+    const now = (await backend.stored(way.by)) - before;
+    if (now > arrived) deadline = performance.now() + standstillMs;
+    arrived = now;
+  }
   const faults: string[] = [];
   if (result.rejectedItems > 0) faults.push(`${result.rejectedItems} rejected`);
   if (result.errors > 0) faults.push(`${result.errors} errors: ${JSON.stringify(result.errorKinds)}`);

@@ -3,7 +3,7 @@ import { Reader, wireBytes, wireFixed64, wireVarint } from '../../otlp/index.ts'
 import type { JsonBuffer } from './json.ts';
 import { type Key, type KeyTable, sameBytes } from './keys.ts';
 import { termValueBytesMax } from './limits.ts';
-import { numberIn, orderedHex, type TermType, valueHash } from './terms.ts';
+import { numberIn, orderedBits, type TermType, valueHash } from './terms.ts';
 
 // Attributes from the wire into a document: once as JSON, for those who read it, and once as terms (terms.ts), for the index.
 // Source: OTLP common.proto. The bytes were checked by the walk at the door.
@@ -166,6 +166,11 @@ export class Attributes {
   readonly #ends: number[] = [];
   readonly #jsonStarts: number[] = [];
   readonly #jsonEnds: number[] = [];
+  /** What `writeObject` learnt of each: kind of its content, its bounds, and the number that it counts as, else NaN. */
+  readonly #kinds: number[] = [];
+  readonly #froms: number[] = [];
+  readonly #tos: number[] = [];
+  readonly #numbers: number[] = [];
   #unkept: Map<string, number> | undefined;
   #stamp = 0;
   #last: Key | undefined;
@@ -241,7 +246,12 @@ export class Attributes {
       if (index > 0) out.byte(comma);
       out.raw(keys[index]!.json);
       this.#jsonStarts[index] = out.used;
-      writeAny(out, bytes, this.#starts[index]!, this.#ends[index]!);
+      content(bytes, this.#starts[index]!, this.#ends[index]!);
+      this.#kinds[index] = kind;
+      this.#froms[index] = from;
+      this.#tos[index] = to;
+      this.#numbers[index] = numberNow(bytes);
+      writeContent(out, bytes);
       this.#jsonEnds[index] = out.used;
     }
     out.byte(0x7d);
@@ -254,51 +264,72 @@ export class Attributes {
     out.ascii(heads.keys);
     for (let index = 0; index < keys.length; index++) {
       if (index > 0) out.ascii('","');
-      content(bytes, this.#starts[index]!, this.#ends[index]!);
-      out.byte(typeNow().charCodeAt(0));
+      out.byte(this.#type(index, out));
       out.byte(0x3a);
       out.raw(keys[index]!.content);
     }
     out.ascii('"]');
-    this.#values(out, bytes, heads.attrs);
-    this.#numbers(out, bytes, heads.numbers);
+    this.#writeValues(out, bytes, heads.attrs);
+    this.#writeNumbers(out, heads.numbers);
   }
 
-  #values(out: JsonBuffer, bytes: Uint8Array, head: string): void {
+  /** First character of its terms. */
+  #type(index: number, out: JsonBuffer): number {
+    switch (this.#kinds[index]) {
+      case 1:
+      case 7:
+        return 0x73; // s
+      case 2:
+        return 0x62; // b
+      case 3:
+        return 0x6e; // n
+      case 4:
+        // NaN and ±Infinity are text in JSON.
+        return out.bytes[this.#jsonStarts[index]!] === quote ? 0x73 : 0x6e;
+      case 5:
+        return 0x61; // a
+      case 6:
+        return 0x6f; // o
+      default:
+        return 0x7a; // z
+    }
+  }
+
+  #writeValues(out: JsonBuffer, bytes: Uint8Array, head: string): void {
     out.ascii(head);
     for (let index = 0; index < this.#keys.length; index++) {
       if (index > 0) out.ascii('","');
       const key = this.#keys[index]!;
-      content(bytes, this.#starts[index]!, this.#ends[index]!);
       const jsonStart = this.#jsonStarts[index]!;
       const jsonEnd = this.#jsonEnds[index]!;
-      switch (kind) {
-        case 1:
-          if (
-            to - from <= termValueBytesMax / 3 ||
-            (to - from <= termValueBytesMax && isUtf8(bytes.subarray(from, to)))
-          ) {
+      switch (this.#kinds[index]) {
+        case 1: {
+          const start = this.#froms[index]!;
+          const end = this.#tos[index]!;
+          const size = end - start;
+          // What is repaired may take three bytes for one.
+          if (size <= termValueBytesMax / 3 || (size <= termValueBytesMax && isUtf8(bytes.subarray(start, end)))) {
             out.byte(0x73); // s
             out.raw(key.valueHead);
             out.again(jsonStart + 1, jsonEnd - 1);
           } else writeLong(out, 's', key, JSON.parse(out.bytes.toString('utf8', jsonStart, jsonEnd)) as string);
           break;
+        }
         case 2:
         case 3:
         case 4: {
           const quoted = out.bytes[jsonStart] === quote;
-          out.byte(kind === 2 ? 0x62 : kind === 3 || !quoted ? 0x6e : 0x73); // b, n, s
+          out.byte(this.#type(index, out));
           out.raw(key.valueHead);
-          if (kind === 4 && double === 0)
+          if (!quoted && this.#numbers[index] === 0)
             out.byte(0x30); // -0 is 0
           else out.again(quoted ? jsonStart + 1 : jsonStart, quoted ? jsonEnd - 1 : jsonEnd);
           break;
         }
-        case 5: {
+        case 5:
           writeLong(out, 'a', key, out.bytes.toString('utf8', jsonStart, jsonEnd));
-          writeElements(out, key, bytes, from, to);
+          writeElements(out, key, bytes, this.#froms[index]!, this.#tos[index]!);
           break;
-        }
         case 6:
           writeLong(out, 'o', key, out.bytes.toString('utf8', jsonStart, jsonEnd));
           break;
@@ -314,16 +345,15 @@ export class Attributes {
     out.ascii('"]');
   }
 
-  #numbers(out: JsonBuffer, bytes: Uint8Array, head: string): void {
+  #writeNumbers(out: JsonBuffer, head: string): void {
     let first = true;
     for (let index = 0; index < this.#keys.length; index++) {
-      content(bytes, this.#starts[index]!, this.#ends[index]!);
-      const number = numberNow(bytes);
-      if (number === undefined) continue;
+      const number = this.#numbers[index]!;
+      if (Number.isNaN(number)) continue;
       out.ascii(first ? head : '","');
       first = false;
       out.raw(this.#keys[index]!.numberHead);
-      out.ascii(orderedHex(number));
+      writeOrdered(out, number);
     }
     if (!first) out.ascii('"]');
   }
@@ -357,23 +387,30 @@ function typeNow(): TermType {
   }
 }
 
-/** The number that a value counts as where it is compared: a number, or a text that is one. */
-function numberNow(bytes: Uint8Array): number | undefined {
+/** The number that a value counts as where it is compared: a number, or a text that is one; else NaN. */
+function numberNow(bytes: Uint8Array): number {
   switch (kind) {
     case 1: {
       const first = bytes[from]!;
       // Digits, a sign or a point: few texts begin like this.
       if (to === from || to - from > 64 || first < 0x2b || first > 0x39 || first === 0x2c || first === 0x2f)
-        return undefined;
-      return numberIn(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1'));
+        return Number.NaN;
+      return numberIn(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1')) ?? Number.NaN;
     }
     case 3:
       return high * 4294967296 + (low >>> 0);
     case 4:
-      return Number.isFinite(double) ? double : undefined;
+      return Number.isFinite(double) ? double : Number.NaN;
     default:
-      return undefined;
+      return Number.NaN;
   }
+}
+
+/** As `orderedHex` in terms.ts, without a string. */
+function writeOrdered(out: JsonBuffer, number: number): void {
+  const { high, low } = orderedBits(number);
+  out.word(high);
+  out.word(low);
 }
 
 /** A term from a text, with its hash where it is long. */

@@ -95,6 +95,14 @@ export class JsonBuffer {
     else this.ascii(String((BigInt(high | 0) << 32n) | BigInt(low >>> 0)));
   }
 
+  /** 32 bits as eight hex digits. */
+  word(value: number): void {
+    this.reserve(8);
+    const { bytes, used } = this;
+    for (let digit = 0; digit < 8; digit++) bytes[used + digit] = hexDigits[(value >>> (28 - digit * 4)) & 15]!;
+    this.used = used + 8;
+  }
+
   hex(source: Uint8Array, start: number, end: number): void {
     this.reserve((end - start) * 2);
     const { bytes } = this;

@@ -40,16 +40,22 @@ export function numberTerm(key: string, value: number): string {
 }
 
 const view = new DataView(new ArrayBuffer(8));
+const bits = { high: 0, low: 0 };
 
-/** 16 hex digits that sort as the numbers do, ±Infinity included; NaN has none. -0 is 0. */
-export function orderedHex(value: number): string {
+/** The bits of a number in an order that is the order of the numbers, ±Infinity included; NaN has none. -0 is 0. Overwritten by the next call. */
+export function orderedBits(value: number): { readonly high: number; readonly low: number } {
   view.setFloat64(0, value === 0 ? 0 : value);
-  let high = view.getUint32(0);
-  let low = view.getUint32(4);
-  if (high >= 0x80000000) {
-    high = ~high >>> 0;
-    low = ~low >>> 0;
-  } else high = (high | 0x80000000) >>> 0;
+  const high = view.getUint32(0);
+  const low = view.getUint32(4);
+  const negative = high >= 0x80000000;
+  bits.high = (negative ? ~high : high | 0x80000000) >>> 0;
+  bits.low = (negative ? ~low : low) >>> 0;
+  return bits;
+}
+
+/** The same as 16 hex digits. */
+export function orderedHex(value: number): string {
+  const { high, low } = orderedBits(value);
   return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
 }
 
