@@ -287,6 +287,11 @@ describe('what stops the start', () => {
     ],
     ['a port that is a word', { WATCHINGCAT_HTTP_PORT: '80x' }, 'http.port (WATCHINGCAT_HTTP_PORT): expected a port'],
     [
+      'a URL with a password, which is not repeated',
+      { WATCHINGCAT_ELASTICSEARCH_URL: 'http://u:p@ss@elasticsearch:9200' },
+      'without user and password, got "http://***@elasticsearch:9200"',
+    ],
+    [
       'a duration without unit',
       { WATCHINGCAT_RETENTION_LOGS: '7' },
       'retention.logs (WATCHINGCAT_RETENTION_LOGS): expected a duration such as 7d',

@@ -359,7 +359,8 @@ function isPath(setting: Setting): boolean {
 
 /** What came, so that a person recognises it; short, on one line. */
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  // A URL may hold a password, which is then what is wrong with it.
+  const text = (JSON.stringify(value) ?? 'nothing').replace(/(:\/\/)[^/]*@/g, '$1***@');
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

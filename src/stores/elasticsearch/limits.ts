@@ -66,3 +66,6 @@ export const expressionCharsMax = 900;
 export const repeatMax = 50;
 /** Questions under way at once on connections of their own; more wait. */
 export const readSocketsMax = 8;
+/** A question that meets shards that do not answer is asked again so often, after so many milliseconds each. */
+export const startingAttemptsMax = 8;
+export const startingPauseMs = 250;

@@ -1,6 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, Fault } from '../../base/index.ts';
 import type { Client } from './client.ts';
-import { queryTimeMaxMs, rowAnswerBytesMax, searchAnswerBytesMax } from './limits.ts';
+import {
+  queryTimeMaxMs,
+  rowAnswerBytesMax,
+  searchAnswerBytesMax,
+  startingAttemptsMax,
+  startingPauseMs,
+} from './limits.ts';
 import type { Source } from './rows.ts';
 import { indexPattern } from './schema.ts';
 import { printable } from './verdict.ts';
@@ -62,6 +69,18 @@ export class Asking {
    * @throws Fault `unavailable`, `tooSlow`; QueryRefused.
    */
   async search(body: object, alone = false): Promise<Found | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#ask(body, alone);
+      if (answer === undefined) return undefined;
+      // The index of a day that has just begun: its shard starts within moments.
+      const { status, body: text } = answer;
+      if (status !== 503 || attempt > startingAttemptsMax || this.isOver) return this.#found(status, text);
+      await sleep(startingPauseMs);
+      this.#cancel.throwIfAborted();
+    }
+  }
+
+  async #ask(body: object, alone: boolean): Promise<{ status: number; body: string } | undefined> {
     const leftMs = Math.max(1, Math.ceil(this.#endMs - this.#clock.monotonicMs()));
     const answer = await this.#client.call(
       {
@@ -85,7 +104,7 @@ export class Asking {
       case 'broken':
         throw new Fault('unavailable', `Elasticsearch cannot be asked: ${answer.reason}`, { retryAfterMs: 5_000 });
       case 'answer':
-        return this.#found(answer.status, answer.body);
+        return answer;
     }
   }
 
