@@ -31,7 +31,7 @@ it('traces go to Jaeger and logs to Elasticsearch, and are read from there', asy
     const services = await fetch(`${jaeger.queryUrl}/api/v3/services`);
     expect(await services.json()).toEqual({ services: ['process-test'] });
     const { destinations } = (await getJson(running.http, '/health')) as { destinations: object };
-    expect(Object.keys(destinations).sort()).toEqual(['elasticsearch', 'embedded', 'jaeger']);
+    expect(Object.keys(destinations).sort()).toEqual(['elasticsearch', 'embedded', 'jaeger', 'spanmetrics']);
     expect((await running.stop()).code).toBe(0);
   } finally {
     await running.stop('SIGKILL');

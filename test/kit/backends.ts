@@ -36,6 +36,8 @@ export interface Jaeger extends Backend {
   readonly queryUrl: string;
   /** host:port of `jaeger.api_v3.QueryService`. */
   readonly queryGrpc: string;
+  /** Its own metrics, as Prometheus scrapes them. */
+  readonly metricsUrl: string;
 }
 
 /** Jaeger, all in one, traces in memory. */
@@ -46,6 +48,7 @@ export async function startJaeger(options: JaegerOptions = {}): Promise<Jaeger> 
     otlpHttp: options.otlpHttpPort ?? (await freePort()),
     query: options.queryPort ?? (await freePort()),
     queryGrpc: options.queryGrpcPort ?? (await freePort()),
+    metrics: await freePort(),
   };
   const name = `jaeger-${port.query}`;
   const backend = await run('jaeger', `${name}.pid`, {
@@ -55,7 +58,7 @@ export async function startJaeger(options: JaegerOptions = {}): Promise<Jaeger> 
     JAEGER_QUERY_PORT: `${port.query}`,
     JAEGER_QUERY_GRPC_PORT: `${port.queryGrpc}`,
     JAEGER_HEALTH_PORT: `${await freePort()}`,
-    JAEGER_METRICS_PORT: `${await freePort()}`,
+    JAEGER_METRICS_PORT: `${port.metrics}`,
     // It waits for clients that keep their connection.
     BACKENDS_STOP_WAIT: '3',
     JAEGER_MAX_TRACES: `${options.tracesMax ?? 100_000}`,
@@ -64,6 +67,7 @@ export async function startJaeger(options: JaegerOptions = {}): Promise<Jaeger> 
     otlpEndpoint: `http://127.0.0.1:${port.otlpGrpc}`,
     queryUrl: `http://127.0.0.1:${port.query}`,
     queryGrpc: `127.0.0.1:${port.queryGrpc}`,
+    metricsUrl: `http://127.0.0.1:${port.metrics}/metrics`,
   });
 }
 

@@ -1,6 +1,6 @@
 import http2 from 'node:http2';
 import type { Access } from '../contract.ts';
-import { answerBytesMax, connectMs, deadlineMs, stallMs } from './limits.ts';
+import { answerBytesMax, connectMs, deadlineMs, sessionMegabytesMax, stallMs } from './limits.ts';
 
 // A gRPC client for unary calls, on node:http2. Why not grpc-js, which the tests use as the far side: it copies each
 // message twice and costs three times the CPU (0.63 s against 0.19 s per million spans, at 1 MiB a message).
@@ -137,7 +137,11 @@ export class GrpcClient {
     const current = this.#session;
     if (current !== undefined && !current.closed && !current.destroyed) return current;
     const { endpoint, tls } = this.#options;
-    const session = http2.connect(endpoint, { ...tls, settings: { enablePush: false } });
+    const session = http2.connect(endpoint, {
+      ...tls,
+      settings: { enablePush: false },
+      maxSessionMemory: sessionMegabytesMax,
+    });
     this.#session = session;
     const timer = setTimeout(() => session.destroy(new Error(`no connection within ${connectMs / 1000} s`)), connectMs);
     session.once('connect', () => clearTimeout(timer));

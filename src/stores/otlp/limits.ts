@@ -9,6 +9,11 @@ export const deadlineMs = 30_000;
 /** A connection on which an export waits so long must answer a PING before the export's deadline. */
 export const stallMs = 15_000;
 export const connectMs = 10_000;
+/**
+ * What Node may hold for a connection, exports that wait for the far side included; a request may have 64 MiB, and there are
+ * four. Past it, by default at 10 MB, Node drops the headers of answers, so that none is seen.
+ */
+export const sessionMegabytesMax = 512;
 /** So much of an answer is kept, the rest is read and thrown away. */
 export const answerBytesMax = 64 << 10;
 /** So much of what the far side says goes into reasons. */
