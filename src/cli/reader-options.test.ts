@@ -6,6 +6,7 @@ import { fullQuery, pages } from './reader-options.ts';
 it.each([
   [{ query: undefined }, undefined],
   [{ query: '  ' }, undefined],
+  [{ query: 'a OR b' }, 'a OR b'],
   [{ query: 'a OR b', service: 'x' }, '(a OR b) AND service="x"'],
   [{ query: undefined, service: 'a "b" \\' }, 'service="a \\"b\\" \\\\"'],
   [

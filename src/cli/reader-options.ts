@@ -80,14 +80,16 @@ export function fullQuery(parts: {
   also?: string;
 }): string | undefined {
   const conditions: string[] = [];
-  if (parts.query !== undefined && parts.query.trim() !== '') conditions.push(`(${parts.query})`);
   if (parts.service !== undefined) conditions.push(`service=${JSON.stringify(parts.service)}`);
   if (parts.namespace !== undefined) {
     const name = JSON.stringify(parts.namespace);
     conditions.push(`(k8s.namespace.name=${name} OR service.namespace=${name})`);
   }
   if (parts.also !== undefined) conditions.push(parts.also);
-  return conditions.length === 0 ? undefined : conditions.join(' AND ');
+  const own = parts.query?.trim() === '' ? undefined : parts.query;
+  // Alone it goes as it is, so that the positions in what the server says about it are right.
+  if (conditions.length === 0) return own;
+  return [...(own === undefined ? [] : [`(${own})`]), ...conditions].join(' AND ');
 }
 
 /** Tells what a bounded scan left out. */
