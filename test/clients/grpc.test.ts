@@ -1,25 +1,15 @@
 import { compressionAlgorithms } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { signals } from '../../src/base/index.ts';
 import { encodeOtlp } from '../kit/otlp.ts';
-import { type Running, startProcess, temporaryFolder } from '../kit/process.ts';
 import { exportPath, GrpcPeer } from '../kit/receivers.ts';
+import { sharedProcess } from '../kit/shared-process.ts';
 import { message, withBytes } from './message.ts';
 import { expectSent } from './sent.ts';
 
 // grpc-js with bytes of our own: the compressions that it offers, and many calls at once on one connection.
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let running: Running;
-
-beforeAll(async () => {
-  folder = await temporaryFolder();
-  running = await startProcess({ dataDir: folder.path });
-});
-afterAll(async () => {
-  await running?.stop();
-  await folder?.[Symbol.asyncDispose]();
-});
+const running = sharedProcess();
 
 const port = (): number => Number(running.otlpGrpc.split(':').at(-1));
 

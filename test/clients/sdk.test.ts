@@ -1,23 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../kit/process.ts';
 import { runProgram } from '../kit/program.ts';
+import { sharedProcess } from '../kit/shared-process.ts';
 import { expectSent, type Sent } from './sent.ts';
 import { javaClient, javaScriptClient, pythonClient } from './setup.ts';
 
 // The OpenTelemetry SDKs as applications use them, against the process as a user starts it.
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let running: Running;
-
-beforeAll(async () => {
-  folder = await temporaryFolder();
-  running = await startProcess({ dataDir: folder.path });
-});
-afterAll(async () => {
-  const ended = await running?.stop();
-  await folder?.[Symbol.asyncDispose]();
-  expect(ended?.code).toBe(0);
-});
+const running = sharedProcess();
 
 describe('OpenTelemetry SDK for JavaScript', () => {
   let program: string;

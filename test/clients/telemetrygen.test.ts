@@ -1,21 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, getJson, type Running, startProcess, temporaryFolder } from '../kit/process.ts';
+import { describe, expect, it } from 'vitest';
+import { eventually, getJson } from '../kit/process.ts';
 import { backendProgram, runProgram } from '../kit/program.ts';
+import { sharedProcess } from '../kit/shared-process.ts';
 import { instant } from './sent.ts';
 
 // The Collector project's own generator. It names no ids, so that what arrived is counted.
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let running: Running;
-
-beforeAll(async () => {
-  folder = await temporaryFolder();
-  running = await startProcess({ dataDir: folder.path });
-});
-afterAll(async () => {
-  await running?.stop();
-  await folder?.[Symbol.asyncDispose]();
-});
+const running = sharedProcess();
 
 describe.each(['grpc', 'http'])('telemetrygen over %s', (protocol) => {
   const to = (signal: string): string[] => [

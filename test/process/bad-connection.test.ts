@@ -1,22 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { contentType, full, portOf, send } from '../kit/bad-input.ts';
 import { floods, untilClosed } from '../kit/floods.ts';
-import { type Running, startProcess, temporaryFolder } from '../kit/process.ts';
 import { grpcFrame, post, rawGrpc, rawHttp } from '../kit/receivers.ts';
+import { sharedProcess } from '../kit/shared-process.ts';
 
 // Rows B25 to B27: what is wrong below the request. Each in a few; in thousands: test/faults/connections.test.ts.
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let running: Running;
-beforeAll(async () => {
-  folder = await temporaryFolder();
-  running = await startProcess({ dataDir: folder.path });
-});
-afterAll(async () => {
-  const ended = await running?.stop();
-  await folder?.[Symbol.asyncDispose]();
-  expect(ended?.code).toBe(0);
-});
+const running = sharedProcess();
 
 const empty = Buffer.of(10, 0);
 /** The process goes on: a good request over each door is taken. */

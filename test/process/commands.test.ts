@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, getJson, type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { eventually, getJson, runCommand } from '../kit/process.ts';
+import { sharedProcess } from '../kit/shared-process.ts';
 
 // The commands against a real instance that holds the demo's story.
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let running: Running;
+const running = sharedProcess();
 const run = (...args: string[]) => runCommand(args, { env: { WATCHINGCAT_ENDPOINT: running.http } });
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
-  running = await startProcess({ dataDir: folder.path });
   const demo = await run('demo', '--once', '--json');
   expect(demo.code, demo.stderr).toBe(0);
   const sent = JSON.parse(demo.stdout) as { traces: number; metrics: number; logs: number; rejected: number };
@@ -19,10 +17,6 @@ beforeAll(async () => {
     async () => (await getJson(running.http, '/api/v1/services')) as { services: { spanCount: number }[] },
     ({ services }) => services.reduce((sum, { spanCount }) => sum + spanCount, 0) >= sent.traces,
   );
-});
-afterAll(async () => {
-  await running?.stop('SIGKILL');
-  await folder?.[Symbol.asyncDispose]();
 });
 
 describe('what a new user is told to try after the demo', () => {
