@@ -220,7 +220,8 @@ function forwardOptions(forward: NonNullable<Config['forward']>, version: string
 }
 
 /**
- * Forwarding costs next to nothing beside reading the log, and so is done in this thread: see bench/RESULTS.md.
+ * In this thread: bytes pass through as they are, so that a thread of its own would only add itself, and what this process
+ * wrote to the log a moment ago need not be checked again here.
  */
 async function startForwarding(
   options: OtlpStoreOptions,

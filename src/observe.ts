@@ -128,6 +128,25 @@ export function observeParts(parts: {
         return ledger.status();
       },
       drops: () => ledger.drops(),
+      destinations() {
+        const letters = Map.groupBy(deadLetters.list(), ({ destination, signal }) => `${destination} ${signal}`);
+        return destinations.flatMap((each) =>
+          Object.entries(each.stats()).map(([signal, loop]) => ({
+            destination: each.name,
+            signal: signal as Signal,
+            state: loop.state,
+            lagSeconds: loop.lagSeconds,
+            pendingRequests: loop.pendingFrames,
+            pendingRecords: loop.pendingRecords,
+            pendingBytes: loop.pendingBytes,
+            batchesInFlight: loop.batchesInFlight,
+            failures: loop.failures,
+            lastError: loop.lastError,
+            failingSinceUnixMs: loop.failingSinceUnixMs,
+            deadLetters: letters.get(`${each.name} ${signal}`)?.length ?? 0,
+          })),
+        );
+      },
     },
     listening(bound, doors) {
       addresses = bound;

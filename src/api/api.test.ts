@@ -41,7 +41,7 @@ function api(options: Partial<ApiOptions> = {}) {
     version: '1.2.3',
     clock,
     health: { report: () => health, ready: () => true },
-    pipeline: { status: () => [], drops: () => [] },
+    pipeline: { destinations: () => [], status: () => [], drops: () => [] },
     deadLetters,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'watchingcat_up 1\n' }),
     ...options,
@@ -457,8 +457,24 @@ describe('process', () => {
       count: 1,
       sample: { service: 'checkout' },
     };
+    const progress = {
+      destination: 'jaeger',
+      signal: 'traces' as const,
+      state: 'retrying' as const,
+      lagSeconds: 12.5,
+      pendingRequests: 40,
+      pendingRecords: 4000,
+      pendingBytes: 1640000,
+      batchesInFlight: 0,
+      failures: 3,
+      deadLetters: 1,
+    };
     const busy = await api({
       pipeline: {
+        destinations: () => [
+          { ...progress, lastError: 'refused', failingSinceUnixMs: Number(shopNow / 1_000_000n) },
+          { ...progress, lastError: undefined, failingSinceUnixMs: undefined },
+        ],
         status: () => [
           { service: 'shop', signal: 'logs', ...flow },
           { service: 'cart', signal: 'traces', ...flow },
@@ -479,6 +495,10 @@ describe('process', () => {
     expect((await busy.inject('/api/v1/pipeline/status')).json().flows).toEqual([
       { service: 'cart', signal: 'traces', stages },
       { service: 'shop', signal: 'logs', stages },
+    ]);
+    expect((await busy.inject('/api/v1/pipeline/status')).json().destinations).toEqual([
+      { ...progress, lastError: 'refused', failingSince: lastSeen },
+      { ...progress, lastError: null, failingSince: null },
     ]);
     expect((await busy.inject('/api/v1/pipeline/drops')).json().drops).toEqual([
       { ...drop, stage: 'receive', lastSeen },

@@ -59,6 +59,22 @@ beforeAll(async () => {
       ready: () => true,
     },
     pipeline: {
+      destinations: () => [
+        {
+          destination: 'embedded',
+          signal: 'logs',
+          state: 'retrying',
+          lagSeconds: 1.5,
+          pendingRequests: 1,
+          pendingRecords: 2,
+          pendingBytes: 3,
+          batchesInFlight: 0,
+          failures: 4,
+          lastError: 'why',
+          failingSinceUnixMs: Number(shopNow / 1_000_000n),
+          deadLetters: 5,
+        },
+      ],
       status: () => [
         {
           service: 'shop',

@@ -60,8 +60,30 @@ interface DropGroup {
   readonly sample: { readonly [name: string]: string };
 }
 
-/** Both lists are bounded by who keeps them. */
+/** How far one destination is with one signal. */
+interface DestinationProgress {
+  readonly destination: string;
+  readonly signal: Signal;
+  readonly state: 'idle' | 'delivering' | 'retrying' | 'stopped';
+  /** Age of the oldest request that it has not got yet; 0 when it has all. */
+  readonly lagSeconds: number;
+  readonly pendingRequests: number;
+  /** Estimated, where they have not been read yet. */
+  readonly pendingRecords: number;
+  readonly pendingBytes: number;
+  readonly batchesInFlight: number;
+  /** Attempts in a row that failed. */
+  readonly failures: number;
+  /** undefined since it works. */
+  readonly lastError: string | undefined;
+  readonly failingSinceUnixMs: number | undefined;
+  readonly deadLetters: number;
+}
+
+/** The lists are bounded by who keeps them. */
 export interface PipelineSource {
+  /** By destination and signal. */
+  destinations(): readonly DestinationProgress[];
   status(): readonly PipelineFlow[];
   drops(): readonly DropGroup[];
 }

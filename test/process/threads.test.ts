@@ -40,6 +40,33 @@ it('delivers from a thread, keeps what it cannot deliver, and tells so', async (
   expect(await isStored(farAgain, 'traces', first)).toBe(true);
 });
 
+it('A15 a name that nobody knows is asked for again and again', async () => {
+  await using folder = await temporaryFolder();
+  const running = await startProcess({
+    dataDir: folder.path,
+    env: { WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://nowhere.invalid:4317' },
+  });
+  try {
+    await exportRecord(running, 'traces', 'grpc');
+    const { destinations } = (await eventually(
+      () => getJson(running.http, '/api/v1/pipeline/status'),
+      (status) => (status as Status).destinations.some(({ failures }) => failures > 1),
+    )) as Status;
+    const jaeger = destinations.find(({ destination }) => destination === 'jaeger');
+    expect(jaeger).toMatchObject({ signal: 'traces', state: 'retrying', pendingRequests: 1 });
+    expect(jaeger?.lastError).toMatch(/ENOTFOUND|EAI_AGAIN/);
+  } finally {
+    await running.stop('SIGKILL');
+  }
+});
+
+interface Status {
+  readonly destinations: readonly {
+    readonly destination: string;
+    readonly failures: number;
+    readonly lastError: string | null;
+  }[];
+}
 interface Health {
   readonly destinations: Record<string, { readonly lastError: string | null }>;
 }

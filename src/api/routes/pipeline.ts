@@ -8,8 +8,25 @@ import { problem } from '../problem.ts';
 import type { PipelineFlow, StageCount } from '../sources.ts';
 
 const stageCount = z.object({ count: z.int(), lastSeen: z.string().nullable().describe('RFC 3339; null: never') });
+const destination = z.object({
+  destination: z.string(),
+  signal: z.enum(signals),
+  state: z.enum(['idle', 'delivering', 'retrying', 'stopped']),
+  lagSeconds: z.number().describe('Age of the oldest request that it has not got yet; 0 when it has all'),
+  pendingRequests: z.int(),
+  pendingRecords: z.int().describe('Estimated, where they have not been read yet'),
+  pendingBytes: z.int(),
+  batchesInFlight: z.int(),
+  failures: z.int().describe('Attempts in a row that failed'),
+  lastError: z.string().nullable().describe('null since it works'),
+  failingSince: z.string().nullable().describe('RFC 3339'),
+  deadLetters: z
+    .int()
+    .describe('Requests that it refused, in whole or in part; /api/v1/pipeline/dead-letters lists them'),
+});
 const status = z
   .object({
+    destinations: z.array(destination).describe('How far each destination is with each signal that it takes'),
     flows: z.array(
       z.object({
         service: z.string().describe("'' where a request could not be attributed to one"),
@@ -25,6 +42,22 @@ const status = z
   })
   .meta({
     example: {
+      destinations: [
+        {
+          destination: 'jaeger',
+          signal: 'traces',
+          state: 'retrying',
+          lagSeconds: 12.5,
+          pendingRequests: 40,
+          pendingRecords: 4000,
+          pendingBytes: 1640000,
+          batchesInFlight: 0,
+          failures: 3,
+          lastError: 'connect ECONNREFUSED 10.0.0.7:4317',
+          failingSince: '2026-01-31T08:00:00.000000000Z',
+          deadLetters: 0,
+        },
+      ],
       flows: [
         {
           service: 'checkout',
@@ -75,12 +108,20 @@ export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
       {
         schema: {
           tags: ['pipeline'],
-          summary: 'Records by service, signal and stage, counted since the start of this process',
+          summary: 'Destinations, and records by service, signal and stage, counted since the start of this process',
           querystring: none,
           response: { 200: json('By service and signal', status), default: problem },
         },
       },
-      async () => ({ flows: pipeline.status().toSorted(byService).map(flowOf) }),
+      async () => ({
+        destinations: pipeline.destinations().map(({ lastError, failingSinceUnixMs, ...progress }) => ({
+          ...progress,
+          lastError: lastError ?? null,
+          failingSince:
+            failingSinceUnixMs === undefined ? null : formatTime(BigInt(Math.round(failingSinceUnixMs)) * 1_000_000n),
+        })),
+        flows: pipeline.status().toSorted(byService).map(flowOf),
+      }),
     );
     app.get(
       '/api/v1/pipeline/drops',
