@@ -9,6 +9,7 @@ import { startProcess } from '../test/kit/process.ts';
 import { cpuSeconds, memoryMebibytes, resetPeak } from '../test/kit/usage.ts';
 import { elasticsearch } from './elasticsearch.ts';
 import { jaeger } from './jaeger.ts';
+import { prometheus } from './prometheus.ts';
 import { table } from './table.ts';
 
 /** A real backend and the ways into it that are compared. One file each; a new one is a line in `destinations`. */
@@ -29,7 +30,7 @@ export interface BenchBackend extends AsyncDisposable {
   stored(by: string): Promise<number>;
 }
 
-const destinations = { jaeger, elasticsearch } as const satisfies Record<string, DestinationBench>;
+const destinations = { jaeger, prometheus, elasticsearch } as const satisfies Record<string, DestinationBench>;
 export type DestinationName = keyof typeof destinations;
 export const destinationNames = Object.keys(destinations) as DestinationName[];
 
