@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { uncompressSync } from 'snappy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Prometheus, startPrometheus } from '../kit/backends.ts';
 import { type HttpProxy, startHttpProxy } from '../kit/fault-proxy.ts';
 import { encodeOtlp } from '../kit/otlp.ts';
 import { eventually, getJson, type Running, startProcess, temporaryFolder } from '../kit/process.ts';
 import { samplesIn } from '../kit/prometheus-query.ts';
+import { decodeWrite1, decodeWrite2 } from '../kit/remote-write.ts';
 import { attributes, resource } from '../stores/contract/given.ts';
 
 // The whole process with a real Prometheus, and what goes wrong between them. Each data point has a value of its own in a
@@ -188,6 +190,36 @@ describe.each(['2.0', '1.0'] as const)('remote write %s', (protocol) => {
     ]);
     const { services } = (await getJson(running.http, '/api/v1/services')) as { services: { name: string }[] };
     expect(services.map(({ name }) => name)).toEqual(['faults']);
+  });
+
+  it('requests are as the specification of the version says', () => {
+    const writes = proxy.requests.filter(({ path }) => path.endsWith('/write'));
+    expect(writes.length).toBeGreaterThan(0);
+    for (const { method, headers, body } of writes) {
+      expect(method).toBe('POST');
+      expect(headers).toMatchObject({
+        'content-encoding': 'snappy',
+        'content-type':
+          protocol === '2.0' ? 'application/x-protobuf;proto=io.prometheus.write.v2.Request' : 'application/x-protobuf',
+        'x-prometheus-remote-write-version': protocol === '2.0' ? '2.0.0' : '0.1.0',
+        'user-agent': expect.stringMatching(/^watchingcat\/\d/),
+      });
+      const plain = uncompressSync(body) as Buffer; // block format, not framed
+      const two = protocol === '2.0' ? decodeWrite2(plain) : undefined;
+      if (two !== undefined) {
+        expect(two.symbols[0]).toBe('');
+        expect(new Set(two.symbols).size).toBe(two.symbols.length);
+      }
+      for (const series of two?.series ?? decodeWrite1(plain).series) {
+        const names = series.labels.map(([name]) => name);
+        expect(names).toContain('__name__');
+        expect(names).toEqual([...new Set(names)].sort());
+        for (const [name, value] of series.labels) expect([name, value].every((text) => text !== '')).toBe(true);
+        expect(series.samples.length > 0).not.toBe(series.histograms.length > 0);
+        const times = [...series.samples, ...series.histograms].map(({ timestamp }) => Number(timestamp));
+        expect(times).toEqual([...new Set(times)].sort((a, b) => a - b));
+      }
+    }
   });
 
   it.each([
