@@ -1,7 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Access } from '../contract.ts';
-import { connectMs } from './limits.ts';
+import { idleSocketMs } from './limits.ts';
 import type { Reply } from './verdict.ts';
 
 // The few HTTP requests that are made of Elasticsearch or OpenSearch. Why not their own client: it takes 27 MB (its transport
@@ -37,7 +37,7 @@ export class Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     const { tls } = options.access;
-    const keep = { keepAlive: true, maxSockets: options.socketsMax, timeout: connectMs };
+    const keep = { keepAlive: true, maxSockets: options.socketsMax, timeout: idleSocketMs };
     this.#agent =
       options.url.protocol === 'https:'
         ? new HttpsAgent({
@@ -128,7 +128,7 @@ export class Client {
       if (timedOut) return;
       settle(
         { kind: 'broken', reason: whyOf(error) },
-        request.reusedSocket && !answered && error.code === 'ECONNRESET',
+        request.reusedSocket && !answered && (error.code === 'ECONNRESET' || error.code === 'EPIPE'),
       );
     });
     request.end(bytes);

@@ -13,7 +13,8 @@ export const bulkBytesMax = 8 << 20;
 export const writeTimeoutMs = 30_000;
 /** Elasticsearch waits so long for a shard before it answers 503; below our own patience, so that its word comes first. */
 export const shardTimeoutMs = 20_000;
-export const connectMs = 10_000;
+/** A kept connection that nobody uses is closed after so many milliseconds; proxies do it after 60,000 or so. */
+export const idleSocketMs = 10_000;
 /** Bytes of an answer to a write: so much, and so much for each record in it. A longer one is no answer, and the write is repeated. */
 export const writeAnswerBytesMax = 64 << 10;
 export const itemAnswerBytesMax = 2_048;
@@ -53,7 +54,7 @@ export const scanPageRows = 1_000;
 export const queryTimeMaxMs = 25_000;
 /** Bytes of one answer to a search. A larger one is asked for again with fewer rows; one row may have all that a record can. */
 export const searchAnswerBytesMax = 32 << 20;
-export const rowAnswerBytesMax = 512 << 20;
+export const rowAnswerBytesMax = 400 << 20;
 /** Distinct values or keys of which the counts are exact; below the cluster's own bound of 65,536 buckets. */
 export const distinctMax = 10_000;
 /** Long values, shown only by looking into a record, of one list of values. */
