@@ -369,6 +369,25 @@ describe('the index', () => {
     expect(await api.hits()).toHaveLength(3);
   });
 
+  it('holds times later than its own dates go, and finds them by their range', async () => {
+    await using store = openStore(elasticsearch.url);
+    const times = [nowNano(), 2n ** 63n - 1n, 2n ** 63n + 5n, 2n ** 64n - 1n];
+    await writeAll(store.destination!, [frameOf(times.map((at) => ({ at })))]);
+    await api.hits();
+    const found = async (startUnixNano: bigint, endUnixNano: bigint) => {
+      const search = { range: { startUnixNano, endUnixNano }, filter: { kind: 'all' } } as const;
+      const logs = store.readers.logs!;
+      const page = await logs.search({ ...search, order: 'asc', limit: 10, cursor: undefined }, never);
+      const values = await logs.fieldValues({ ...search, field: 'severity', limit: 10 }, never);
+      expect(values.items.reduce((sum, { count }) => sum + count, 0)).toBe(page.items.length);
+      return page.items.map(({ timeUnixNano }) => timeUnixNano);
+    };
+    expect((await found(0n, 2n ** 64n)).sort()).toEqual(times.toSorted());
+    expect(await found(2n ** 63n, 2n ** 64n - 1n)).toEqual([2n ** 63n + 5n]);
+    expect(await found(0n, 2n ** 63n - 1n)).toEqual([times[0]]);
+    expect((await found(0n, 2n ** 63n)).sort()).toEqual(times.slice(0, 2).sort());
+  });
+
   it('shows Kubernetes events by their object', async () => {
     await using store = openStore(elasticsearch.url);
     const event = { 'k8s.event.reason': 'BackOff', 'k8s.namespace.name': 'shop' };
