@@ -321,6 +321,26 @@ describe('reading', () => {
     await expect(search(store.readers.traces!, cancel.signal)).rejects.toThrow('the client has left');
   });
 
+  it('where Jaeger only searches within a service, each is asked', async () => {
+    // As Badger and Cassandra answer; the memory of the one behind would not.
+    await using proxy = await startHttpProxy(jaeger.queryUrl);
+    await using store = storeTo(jaeger.otlpEndpoint, proxy.url);
+    const trace = traceOf(2);
+    await settled(store, batchOf(trace));
+    await eventually(
+      () => spansOf(store.readers.traces!, trace.traceId),
+      (spans) => spans === 2,
+    );
+    proxy.decide(({ path }) =>
+      path.startsWith('/api/v3/traces?') && !path.includes('service_name')
+        ? { kind: 'answer', status: 500, body: '{"error":{"httpCode":500,"message":"service name must be set"}}' }
+        : undefined,
+    );
+    const page = await search(store.readers.traces!);
+    expect(page.items.map(({ traceId }) => traceId)).toContain(trace.traceId);
+    expect(page.incomplete).toBe(false);
+  });
+
   it('asks /api/v3 only, and for what a search can be narrowed to', async () => {
     await using proxy = await startHttpProxy(jaeger.queryUrl);
     await using store = storeTo(jaeger.otlpEndpoint, proxy.url);
