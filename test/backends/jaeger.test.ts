@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { startJaeger } from '../kit/backends.ts';
+import { startJaeger, startPrometheus } from '../kit/backends.ts';
 import { eventually, getJson, type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
 import { exportRecord, storedTimes } from '../kit/records.ts';
 
@@ -89,6 +89,38 @@ it('what the demo sends is in Jaeger, found by the query language, and counted',
   };
   expect(spansIn(operations)).toBe(counted.services.find(({ name }) => name === 'checkout')!.spanCount);
   expect((await running.stop()).code).toBe(0);
+});
+
+it('with metrics in Prometheus, spans are counted there, and each service is one', async () => {
+  await using jaeger = await startJaeger();
+  await using prometheus = await startPrometheus();
+  await using at = await world({
+    WATCHINGCAT_JAEGER_OTLP_ENDPOINT: jaeger.otlpEndpoint,
+    WATCHINGCAT_JAEGER_QUERY_ENDPOINT: jaeger.queryUrl,
+    WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: prometheus.remoteWriteUrl,
+    WATCHINGCAT_PROMETHEUS_QUERY_URL: prometheus.url,
+  });
+  const running = await at.start();
+  const id = await exportRecord(running, 'traces', 'grpc');
+  for (let more = 0; more < 4; more++) await exportRecord(running, 'traces', 'grpc');
+  const counted = await eventually(
+    () => services(running),
+    ({ services: list }) => spansIn(list) >= 5,
+    60_000,
+  );
+  expect(counted.services).toMatchObject([{ name: 'process-test', signals: ['traces'], spanCount: 5, errorCount: 0 }]);
+  expect(counted.services[0]!.durationNanos).not.toBeNull();
+  const query = 'sum by (service_name, span_name, span_kind) (traces_spanmetrics_calls_total)';
+  const own = (await getJson(prometheus.url, '/api/v1/query', { query })) as {
+    data: { result: { metric: object; value: [number, string] }[] };
+  };
+  expect(own.data.result).toMatchObject([
+    {
+      metric: { service_name: 'process-test', span_name: 'test', span_kind: 'SPAN_KIND_SERVER' },
+      value: [expect.anything(), '5'],
+    },
+  ]);
+  expect(await storedTimes(running, 'traces', id)).toBe(1);
 });
 
 it('each span is counted once over kill -9, at whatever moment', async () => {

@@ -282,6 +282,9 @@ function window(range: TimeRange): { start: string; end: string } {
 
 // ------------------------------------------------------------------------------------------ services
 
+/** Not what spans were counted to: those metrics are about services, and were sent by none. */
+const ownMetrics = '{service_name!="",__name__!~"traces_spanmetrics_.+"}';
+
 /**
  * Services by the label `service_name`; namespace, environment and last sight by `target_info`, of which there is one series
  * a resource, so that no other is read. A service without it was seen, and nobody knows when: at the end of the range.
@@ -291,7 +294,7 @@ async function services(api: Api, range: TimeRange, cancel: AbortSignal): Promis
   const endMs = Number((range.endUnixNano - 1n) / 1_000_000n);
   const stepMs = Math.max(15_000, Math.ceil((endMs - startMs) / 60));
   const [names, infos] = await Promise.all([
-    api.names('service_name', { ...window(range), limit: String(servicesMax) }, cancel),
+    api.names('service_name', { ...window(range), limit: String(servicesMax), 'match[]': ownMetrics }, cancel),
     api.results(
       'query_range',
       {
