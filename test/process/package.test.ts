@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { signals } from '../../src/base/index.ts';
 import { eventually, type Running, runCommand, startProcess, temporaryFolder } from '../kit/process.ts';
+import { freePort } from '../kit/program.ts';
 import { exportRecord, isStored, protocols } from '../kit/records.ts';
 
 // The published package: compiled, as Node strips no types under node_modules, and installed without install scripts.
@@ -74,3 +75,34 @@ it('reads bodies that are unpacked in a thread, and stops', async () => {
   expect([answer.status, await answer.json()]).toEqual([200, {}]);
   expect(await running?.stop('SIGTERM')).toMatchObject({ code: 0, signal: null });
 });
+
+it('holds every external store in a thread of its own', async () => {
+  // Their entry point, and what each loads, must be found in the compiled package. Nobody listens there.
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  running = await startProcess({
+    dataDir: join(folder.path, 'threads'),
+    bin: join(installed, 'bin/watchingcat.js'),
+    env: {
+      WATCHINGCAT_JAEGER_OTLP_ENDPOINT: nowhere,
+      WATCHINGCAT_JAEGER_QUERY_ENDPOINT: nowhere,
+      WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: `${nowhere}/api/v1/write`,
+      WATCHINGCAT_PROMETHEUS_QUERY_URL: nowhere,
+      WATCHINGCAT_ELASTICSEARCH_URL: nowhere,
+    },
+  });
+  for (const signal of signals) await exportRecord(running, signal, 'grpc');
+  const { destinations } = await eventually(
+    async () => (await (await fetch(`${running!.http}/health`)).json()) as Health,
+    (health) =>
+      ['jaeger', 'prometheus', 'elasticsearch'].every((name) =>
+        /ECONNREFUSED/.test(health.destinations[name]?.lastError ?? ''),
+      ),
+  );
+  expect(Object.keys(destinations)).toContain('spanmetrics');
+  expect((await fetch(`${running.http}/api/v1/logs`)).status).toBe(503);
+  expect(await running.stop('SIGTERM')).toMatchObject({ code: 0, signal: null });
+});
+
+interface Health {
+  readonly destinations: Record<string, { readonly lastError: string | null }>;
+}
