@@ -33,6 +33,7 @@ export function deadLetterDesk(
 
   async function replay(filter: Filter, cancel: AbortSignal) {
     const end = performance.now() + replayTimeMs;
+    const stop = AbortSignal.any([cancel, AbortSignal.timeout(replayTimeMs)]);
     const wanted = letters.list().filter((letter) => matches(letter, filter));
     const ids = new Set(wanted.slice(0, replayLettersMax).map(({ id }) => id));
     const replayed: number[] = [];
@@ -52,7 +53,7 @@ export function deadLetterDesk(
         continue;
       }
       const result = await destination
-        .replay({ signal, logId, frame, records }, cancel)
+        .replay({ signal, logId, frame, records }, stop)
         .catch((thrown: unknown) => ({ kind: 'failed' as const, reason: Fault.from(thrown).message }));
       if (result.kind === 'taken') {
         await letters.forget([id]);

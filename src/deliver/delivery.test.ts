@@ -567,6 +567,22 @@ describe('a dead letter that is given again', () => {
     expect(await delivery.replay(letter, never)).toEqual({ kind: 'taken' });
   });
 
+  it('gets its turn beside a log that never ends', async () => {
+    const place = await newLog();
+    let ended = false;
+    const batches: Batch[] = [];
+    const destination = answering(() => {
+      // Always a batch more.
+      if (!ended) void append(place.log, '1 2 3 4 5 6 7 8');
+      return settled;
+    }, batches);
+    await append(place.log, '1 2 3 4 5 6 7 8');
+    const { delivery } = await start(place, destination);
+    await until(() => batches.length > 3);
+    expect(await delivery.replay(letter, never)).toEqual({ kind: 'taken' });
+    ended = true;
+  });
+
   it('is not given to a keeper, which would pass it over', async () => {
     const place = await newLog();
     const batches: Batch[] = [];

@@ -102,6 +102,8 @@ export class DeliveryLoop {
   /** How many attempts may be under way: halved by a failure, one more after each success. */
   #window: number;
   #attempts = 0;
+  /** Those that wait for a place. */
+  #offers = 0;
   #failures = 0;
   /** Attempts that started before the last failure do not make the wait longer. */
   #round = 0;
@@ -157,9 +159,15 @@ export class DeliveryLoop {
       afterMs: undefined,
       reason,
     });
-    while (this.#attempts >= Math.min(this.#window, destination.limits.inFlightMax)) {
-      if (this.#state !== 'running' || cancel.aborted) return again('stopping');
-      await this.#change(1_000);
+    this.#offers++;
+    try {
+      while (this.#failures === 0 && this.#attempts >= Math.min(this.#window, destination.limits.inFlightMax)) {
+        if (this.#state !== 'running' || cancel.aborted) return again('there was no room for it in time');
+        await this.#change(1_000);
+      }
+    } finally {
+      this.#offers--;
+      this.#notify();
     }
     if (this.#state !== 'running') return again('stopping');
     if (this.#failures > 0) return again(this.#lastError ?? 'the destination fails');
@@ -408,7 +416,8 @@ export class DeliveryLoop {
     while (this.#state === 'running') {
       const holdMs = this.#holdUntilMs - this.#clock.monotonicMs();
       const first = this.#flights.find((each) => each.waiting) === flight;
-      if (holdMs <= 0 && first && this.#attempts < this.#window) {
+      // An offer goes first: there is one now and then, and batches all the time.
+      if (holdMs <= 0 && first && this.#offers === 0 && this.#attempts < this.#window) {
         flight.waiting = false;
         this.#attempts++;
         this.#notify();
