@@ -3,20 +3,18 @@ import { join } from 'node:path';
 import type { DuckDBInstance } from '@duckdb/node-api';
 import { type Batch, type Clock, Fault } from '../../base/index.ts';
 import type { Refusal, WriteResult } from '../contract.ts';
-import { Rows } from './columns.ts';
 import { isWhole, removeEntry, siblings } from './entry.ts';
 import type { FileOps } from './files.ts';
+import { Generation } from './generation.ts';
 import type { HotTables } from './hot.ts';
-import { KeyTable, type KeyUse, type Promoted, planPromoted } from './keys.ts';
-import type { GenerationDecoder, ShelfKind } from './kind.ts';
-import { digestsMax, fileKeysMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
+import { KeyTable, planPromoted } from './keys.ts';
+import type { ShelfKind } from './kind.ts';
+import { digestsMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
 import { type FileEntry, type Manifest, writeManifest } from './manifest.ts';
 import { openFolder } from './opening.ts';
 import { groupParts, type Part, partOf, type Snapshot } from './parts.ts';
 import { type RewriteHost, Rewriter } from './rewrite.ts';
 import { writeRoll } from './roll.ts';
-import { RollUp } from './rollup.ts';
-import { promotedSpecs } from './schema.ts';
 
 // One signal's records: hot rows in memory, then Parquet files that a manifest names.
 //
@@ -24,27 +22,6 @@ import { promotedSpecs } from './schema.ts';
 // - A record is in exactly one place that a query can see: in a hot generation, or in files of the manifest that counts.
 // - `keptThrough` grows only after the manifest that says so is on disk, and a frame at or below it is never taken again.
 // - A file is unlinked only when no manifest on disk that could still count names it and no query has it pinned.
-
-interface Generation {
-  /** As FROM takes them. */
-  readonly table: string;
-  readonly dictionary: string;
-  readonly promoted: readonly Promoted[];
-  readonly rows: Rows;
-  readonly dictionaryRows: Rows;
-  readonly decoder: GenerationDecoder;
-  readonly rollUp: RollUp;
-  /** The roll-up as a table, as it was when it was last asked for; and those that were replaced, while queries may read them. */
-  counted: { readonly table: string; readonly records: number; readonly replaced: string[] } | undefined;
-  /** Last sequence number of each log whose records are in it. */
-  readonly through: Map<string, number>;
-  readonly begunMs: number;
-  pins: number;
-  /** Set when it is sealed. */
-  keys: readonly KeyUse[] | undefined;
-  resourceKeys: readonly string[] | undefined;
-  dropped: boolean;
-}
 
 export interface ShelfOptions {
   readonly folder: string;
@@ -69,8 +46,6 @@ export interface ShelfStats {
   readonly merges: number;
   readonly lastError: string;
 }
-
-const maxU64 = 0xffffffffffffffffn;
 
 export class Shelf {
   readonly kind: ShelfKind;
@@ -211,11 +186,11 @@ export class Shelf {
   #sealWhatIsFull(): boolean {
     const generation = this.#open;
     if (generation === undefined) return true;
-    const { rows, dictionaryRows, promoted } = generation;
+    const { rows, promoted } = generation;
     // A new folder's first rows only teach which attributes are frequent.
     const learnt = !this.kind.promotes || promoted.length > 0 || rows.count < learnRows;
     const bytesMax = this.#options.hotBytesMax ?? hotBytesMax;
-    const full = rows.sizeBytes + dictionaryRows.sizeBytes >= bytesMax || rows.count >= hotRowsMax || !learnt;
+    const full = generation.sizeBytes >= bytesMax || rows.count >= hotRowsMax || !learnt;
     if (!full) return true;
     if (this.#sealed.length >= sealedMax) return false;
     this.#seal();
@@ -234,39 +209,16 @@ export class Shelf {
   }
 
   #begin(): Generation {
-    const { kind } = this;
-    const { promoted } = this.#manifest;
-    const rollUp = new RollUp(kind.rollUpColumns);
-    const rows = new Rows([...kind.columns, ...promotedSpecs(promoted)], new Map([['name', rollUp.names]]));
-    const dictionaryRows = new Rows(kind.dictionaryColumns);
-    this.#keys.begin(promoted);
     const { retentionMs, clock } = this.#options;
-    const generation: Generation = {
-      table: this.#hot.add(rows),
-      dictionary: this.#hot.add(dictionaryRows),
-      promoted,
-      rows,
-      dictionaryRows,
-      decoder: kind.decoder({ rows, dictionary: dictionaryRows, keys: this.#keys, promoted, rollUp, retentionMs }),
-      rollUp,
-      counted: undefined,
-      through: new Map(),
-      begunMs: clock.monotonicMs(),
-      pins: 0,
-      keys: undefined,
-      resourceKeys: undefined,
-      dropped: false,
-    };
-    this.#open = generation;
-    return generation;
+    const begun = { promoted: this.#manifest.promoted, retentionMs, nowMs: clock.monotonicMs() };
+    this.#open = new Generation(this.kind, this.#hot, this.#keys, begun);
+    return this.#open;
   }
 
   #seal(): void {
     const generation = this.#open;
     if (generation === undefined) return;
-    const uses = this.#keys.uses();
-    generation.keys = uses !== undefined && uses.length > fileKeysMax ? undefined : uses;
-    generation.resourceKeys = generation.decoder.resourceKeys();
+    generation.seal();
     const promoted = planPromoted(this.#manifest.promoted, this.#keys.all(), generation.rows.count);
     this.#manifest = { ...this.#manifest, promoted };
     this.#sealed.push(generation);
@@ -339,10 +291,8 @@ export class Shelf {
 
   async #rollOne(generation: Generation): Promise<void> {
     const { folder, files, clock } = this.#options;
-    const { rows, dictionaryRows, rollUp, promoted, keys, resourceKeys } = generation;
     const place = { kind: this.kind, folder, files, nowMs: clock.nowMs() };
-    const known = { promoted, keys, resourceKeys };
-    const entries = await writeRoll(place, { rows, dictionaryRows, rollUp, known });
+    const entries = await writeRoll(place, generation);
     for (const { base } of entries) this.#checked.add(base);
     await this.#commit(
       (manifest) => {
@@ -356,7 +306,7 @@ export class Shelf {
       () => {
         // In the same step as the manifest changes: a query that begins sees the rows in one place.
         this.#sealed.shift();
-        this.#drop(generation);
+        generation.drop();
       },
     );
     for (const [logId, seq] of generation.through) this.#onKept?.(logId, seq);
@@ -440,42 +390,24 @@ export class Shelf {
     return file === undefined ? Promise.resolve() : this.#delete([file]);
   }
 
-  #drop(generation: Generation): void {
-    generation.dropped = true;
-    if (generation.pins > 0) return;
-    this.#hot.remove(generation.table);
-    this.#hot.remove(generation.dictionary);
-    this.#forgetCounts(generation, true);
-    generation.rows.release();
-    generation.dictionaryRows.release();
-  }
-
   // ------------------------------------------------------------------------------------------ reading
 
   pin(): Snapshot {
     const generations = [...this.#sealed];
     if (this.#open !== undefined) generations.push(this.#open);
     const files = [...this.#manifest.files];
-    for (const generation of generations) generation.pins++;
+    const hot = generations.reverse().map((generation) => generation.pin());
     for (const { base } of files) this.#pinnedFiles.set(base, (this.#pinnedFiles.get(base) ?? 0) + 1);
     files.sort((a, b) =>
       a.maxTimeUnixNano === b.maxTimeUnixNano ? 0 : a.maxTimeUnixNano < b.maxTimeUnixNano ? 1 : -1,
     );
     let released = false;
     return {
-      parts: [
-        ...generations.reverse().map((generation) => this.#hotPart(generation)),
-        ...files.map((file) => this.#filePart(file)),
-      ],
+      parts: [...hot, ...files.map((file) => this.#filePart(file))],
       [Symbol.dispose]: () => {
         if (released) return;
         released = true;
-        for (const generation of generations) {
-          generation.pins--;
-          if (generation.pins > 0) continue;
-          this.#forgetCounts(generation, false);
-          if (generation.dropped) this.#drop(generation);
-        }
+        for (const generation of generations) generation.unpin();
         for (const { base } of files) {
           const pins = this.#pinnedFiles.get(base)! - 1;
           if (pins > 0) this.#pinnedFiles.set(base, pins);
@@ -484,41 +416,6 @@ export class Shelf {
         this.#unlinkUnpinned();
       },
     };
-  }
-
-  #hotPart(generation: Generation): Part {
-    const open = generation === this.#open;
-    const counts = () => this.#countsOf(generation);
-    return {
-      facts: generation.table,
-      dictionary: generation.dictionary,
-      get rollup() {
-        return counts();
-      },
-      promoted: generation.promoted,
-      keys: open ? this.#keys.uses() : generation.keys,
-      resourceKeys: open ? generation.decoder.resourceKeys() : generation.resourceKeys,
-      minTimeUnixNano: 0n,
-      maxTimeUnixNano: maxU64,
-      rows: generation.rows.count,
-      files: [],
-    };
-  }
-
-  /** The roll-up of a generation as a table: made when records have come since it was last asked for. */
-  #countsOf(generation: Generation): string {
-    const { rollUp, counted } = generation;
-    if (counted?.records === rollUp.records) return counted.table;
-    const table = this.#hot.add(rollUp.rows());
-    const replaced = counted === undefined ? [] : [...counted.replaced, counted.table];
-    generation.counted = { table, records: rollUp.records, replaced };
-    return table;
-  }
-
-  #forgetCounts({ counted }: Generation, all: boolean): void {
-    if (counted === undefined) return;
-    for (const table of counted.replaced.splice(0)) this.#hot.remove(table);
-    if (all) this.#hot.remove(counted.table);
   }
 
   #filePart(file: FileEntry): Part {
@@ -597,10 +494,7 @@ export class Shelf {
     const { files } = this.#manifest;
     return {
       hotRows: generations.reduce((sum, { rows }) => sum + rows.count, 0),
-      hotBytes: generations.reduce(
-        (sum, { rows, dictionaryRows }) => sum + rows.sizeBytes + dictionaryRows.sizeBytes,
-        0,
-      ),
+      hotBytes: generations.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       files: files.length,
       fileRows: files.reduce((sum, { rows }) => sum + rows, 0),
       sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
