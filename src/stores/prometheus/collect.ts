@@ -13,6 +13,7 @@ import {
   resourceLabels,
   scopeLabels,
 } from './labels.ts';
+import { symbolBytesMax } from './limits.ts';
 import { encodeCustomBuckets, encodeExponential, schemaMin, staleHigh, staleLow } from './native.ts';
 import { Point, type Shape, shapes } from './point.ts';
 import { type Added, type Exemplar, Samples } from './samples.ts';
@@ -85,6 +86,8 @@ export class Collector {
   readonly #point = new Point();
   #table = new SeriesTable();
   #origins = new Map<number, Origin[]>();
+  /** Resources, metrics and sets of attributes that are known. */
+  #known = 0;
   /** Since `newFamilies` was asked. */
   #newFamilies: Family[] = [];
   #refused: Refusal[] = [];
@@ -115,12 +118,23 @@ export class Collector {
     const samples = this.#samples;
     samples.begin();
     this.#refused = [];
-    if (this.#table.count > this.#options.seriesCachedMax) {
+    if (this.#isFull()) {
+      this.#known = 0;
       this.#table = new SeriesTable();
       this.#origins = new Map();
     }
     for (const [index, frame] of batch.frames.entries()) this.#collectFrame(frame, index);
     return { samples, refused: this.#refused };
+  }
+
+  /** Many resources may make the same series, so that what leads to series is counted, too. */
+  #isFull(): boolean {
+    const { seriesCachedMax } = this.#options;
+    return (
+      this.#table.count > seriesCachedMax ||
+      this.#known > 2 * seriesCachedMax ||
+      this.#table.symbols.sizeBytes > symbolBytesMax
+    );
   }
 
   #collectFrame(frame: Frame, index: number): void {
@@ -182,6 +196,7 @@ export class Collector {
           : this.#table.find(this.#family(infoFamily), new Map(labels.targetInfo)),
       metrics: new Map(),
     };
+    this.#known++;
     if (chain === undefined) this.#origins.set(hashed, [origin]);
     else chain.push(origin);
     return origin;
@@ -345,6 +360,7 @@ export class Collector {
     const chain = origin.metrics.get(hashed);
     if (chain !== undefined) for (const metric of chain) if (isHead(metric, body)) return metric;
     const metric = this.#makeMetric(body, start, end);
+    this.#known++;
     if (chain === undefined) origin.metrics.set(hashed, [metric]);
     else chain.push(metric);
     return metric;
@@ -413,6 +429,7 @@ export class Collector {
     }
     const member = this.#makeMember(origin, metric, body);
     if (typeof member === 'string') return member;
+    this.#known++;
     if (chain === undefined) metric.members.set(hashed, [member]);
     else chain.push(member);
     return member;

@@ -39,6 +39,7 @@ export interface DeltaLimits {
 export class Totals {
   readonly #totals: Map<string, Total>;
   readonly #limits: DeltaLimits;
+  #forgetAtMs = 0;
   /** As they were before the batch that is open. */
   readonly #undo = new Map<string, Total | undefined>();
 
@@ -64,8 +65,7 @@ export class Totals {
   add(identity: string, shape: Total['shape'], point: Point, receivedMs: number): 'sum' | 'late' | 'full' {
     let total = this.#totals.get(identity);
     if (total !== undefined && receivedMs - total.receivedMs > this.#limits.forgetMs) total = undefined;
-    if (total === undefined && this.#totals.size >= this.#limits.seriesMax && !this.#totals.has(identity))
-      return 'full';
+    if (total === undefined && this.#isFull(receivedMs) && !this.#totals.has(identity)) return 'full';
     if (!this.#undo.has(identity)) {
       const before = this.#totals.get(identity);
       this.#undo.set(identity, before === undefined ? undefined : copyOf(before));
@@ -102,11 +102,15 @@ export class Totals {
     return this.#totals.get(identity);
   }
 
-  /** Removes what would begin again at 0 anyhow. Between batches only. */
-  forget(receivedMs: number): void {
+  /** Where it is, what would begin again at 0 anyhow makes room; looked for now and then, since it costs a walk over all. */
+  #isFull(receivedMs: number): boolean {
+    if (this.#totals.size < this.#limits.seriesMax) return false;
+    if (receivedMs < this.#forgetAtMs) return true;
+    this.#forgetAtMs = receivedMs + this.#limits.forgetMs / 60;
     for (const [identity, total] of this.#totals) {
       if (receivedMs - total.receivedMs > this.#limits.forgetMs) this.#totals.delete(identity);
     }
+    return this.#totals.size >= this.#limits.seriesMax;
   }
 }
 

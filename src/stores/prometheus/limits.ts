@@ -16,6 +16,8 @@ export const queryAnswerBytesMax = 64 << 20;
 export const reasonCharsMax = 300;
 /** Series that are known by their bytes; past it all are forgotten, and found again as they come. About 1 kB each. */
 export const seriesCachedMax = 200_000;
+/** UTF-8 of label names and values that are known; past it all are forgotten, as above. */
+export const symbolBytesMax = 64 << 20;
 /** A series counts as active for one to two of these after its last sample. */
 export const seriesGenerationMs = 1_800_000;
 /** Series of delta temporality that are summed up; a point of one more is refused. */

@@ -72,9 +72,11 @@ export class TotalsFile {
     mkdirSync(folder, { recursive: true });
     this.#path = join(folder, 'totals');
     const totals = new Map<string, Total>();
-    for (const line of readOr(this.#path, '').split('\n')) {
+    const lines = readOr(this.#path, '').split('\n');
+    lines.pop(); // '', or a line that was not written to its end
+    for (const line of lines) {
       const entry = entryOf(line);
-      if (entry === undefined) break; // a line that was not written to its end; what follows it does not count
+      if (entry === undefined) break; // damaged; what follows it does not count
       if (entry.logId !== this.logId) this.seq = 0;
       this.logId = entry.logId;
       this.seq = entry.seq;
