@@ -388,6 +388,16 @@ describe.each(['2.0', '1.0'] as const)('late samples, remote write %s', (protoco
       expect(running.output()).toContain('records were refused for good');
       const own = await (await fetch(`${running.http}/metrics`)).text();
       expect(own).toMatch(/^watchingcat_dead_letters 1$/m);
+
+      // With a window they can be given again, and then are there.
+      await configured(folder.path, withWindow);
+      expect((await fetch(`${prometheus.url}/-/reload`, { method: 'POST' })).status).toBe(200);
+      const replayed = await fetch(`${running.http}/api/v1/pipeline/dead-letters/replay`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+      });
+      expect(await replayed.json()).toEqual({ replayed: 1, left: [], remaining: 0 });
+      await arrives(prometheus, 'late', [...fresh, ...good, ...tooOld, ...outOfOrder]);
     } finally {
       await running.stop('SIGKILL');
     }
