@@ -60,6 +60,7 @@ describe('under load of all signals', () => {
   const tcp = {} as Record<Name, TcpProxy>;
   const http = {} as Record<'prometheus' | 'elasticsearch', HttpProxy>;
   let grpc: GrpcProxy;
+  let options: Parameters<typeof startProcess>[0];
   let running: Running;
   let ledger: Ledger;
   let ports: Awaited<ReturnType<typeof choosePorts>>;
@@ -75,7 +76,7 @@ describe('under load of all signals', () => {
     tcp.elasticsearch = own.use(await startTcpProxy(http.elasticsearch.port));
     ports = await choosePorts();
     const at = (name: Name) => `http://127.0.0.1:${tcp[name].port}`;
-    running = await startProcess({
+    options = {
       dataDir: join(folder.path, 'data'),
       env: {
         ...portVariables(ports),
@@ -85,7 +86,8 @@ describe('under load of all signals', () => {
         WATCHINGCAT_PROMETHEUS_QUERY_URL: prometheus.url,
         WATCHINGCAT_ELASTICSEARCH_URL: at('elasticsearch'),
       },
-    });
+    };
+    running = await startProcess(options);
     own.defer(async () => void (await running.stop('SIGKILL')));
     ledger = new Ledger(join(folder.path, 'ledger'));
     own.defer(() => ledger.close());
@@ -239,6 +241,17 @@ describe('under load of all signals', () => {
       ({ destinations }) => destinations[name]?.lastError === null,
       60_000,
     );
+  });
+
+  it('A20 stops well while all stand still, and goes on where it was when it starts again', async () => {
+    eachTcp((proxy) => proxy.set({ kind: 'blackhole' }))();
+    await loaded(1_000);
+    expect(await running.stop()).toMatchObject({ code: 0, signal: null });
+    eachTcp((proxy) => {
+      proxy.drop('reset');
+      proxy.set({ kind: 'none' });
+    })();
+    running = await startProcess(options);
   });
 
   it('and after all that everything that was acknowledged is there, once', async () => {
