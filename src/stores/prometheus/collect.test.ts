@@ -119,6 +119,49 @@ describe('collecting', () => {
     expect(series).toEqual({ a: `7@${receivedMs}` });
   });
 
+  it('points of all times: target_info does not become millions of samples', () => {
+    const of = collector();
+    const { samples } = of.collect(
+      batch({ metrics: [gauge('a', point(1, 1), point(2, receivedMs))], of: { 'service.name': 's', zone: 'a' } }),
+    );
+    expect(samples.count).toBeLessThan(2_000);
+  });
+
+  it('a batch of more samples than a part may have is given part by part, each record once', () => {
+    const counts = Array.from({ length: 5_000 }, () => '1');
+    const bounds = Array.from({ length: 4_999 }, (_, at) => at);
+    const dataPoints = Array.from({ length: 60 }, (_, at) => ({
+      ...point(0, receivedMs + at),
+      asDouble: undefined,
+      count: '5000',
+      bucketCounts: counts,
+      explicitBounds: bounds,
+    }));
+    const wide = { name: 'h', histogram: { aggregationTemporality: 2, dataPoints } };
+    const of = collector({ seriesCachedMax: 100_000 });
+    const all = batch({ metrics: [wide, gauge('!!', point(1, 5))] }, { metrics: [wide, gauge('b', point(1, 5))] });
+    const records = new Map<string, number>();
+    const refused: string[] = [];
+    let parts = 0;
+    for (let next: { frame: number; record: number } | undefined = { frame: 0, record: 0 }; next !== undefined; ) {
+      const part = of.collect(all, next);
+      parts++;
+      expect(part.samples.count).toBeLessThan(210_000);
+      for (let at = 0; at < part.samples.count; at++) {
+        const key = `${part.samples.frames[at]}.${part.samples.records[at]}`;
+        records.set(key, (records.get(key) ?? 0) + 1);
+      }
+      refused.push(...part.refused.map(({ frame: at, record }) => `${at}.${record}`));
+      next = part.next;
+    }
+    expect(parts).toBe(4);
+    expect(refused).toEqual(['0.60']);
+    // The second frame is the first again, which within a part is the same sample: each record is there whole, or left out.
+    for (const count of records.values()) expect([1, 5_001]).toContain(count);
+    expect([...records.keys()].filter((key) => key.startsWith('0.'))).toHaveLength(60);
+    expect(records.get('1.60')).toBe(1);
+  });
+
   it('series past the limit are refused, those that are known go on, and make room when nothing comes', () => {
     const limit = new SeriesLimit(2, 1_000);
     limit.turn(0);

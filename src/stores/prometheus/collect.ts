@@ -13,7 +13,7 @@ import {
   resourceLabels,
   scopeLabels,
 } from './labels.ts';
-import { symbolBytesMax } from './limits.ts';
+import { infoStepsMax, partSamplesMax, symbolBytesMax } from './limits.ts';
 import { encodeCustomBuckets, encodeExponential, schemaMin, staleHigh, staleLow } from './native.ts';
 import { Point, type Shape, shapes } from './point.ts';
 import { type Added, type Exemplar, Samples } from './samples.ts';
@@ -37,6 +37,14 @@ export interface Collected {
   readonly samples: Samples;
   /** Of records that Prometheus could not take however often they came. */
   readonly refused: readonly Refusal[];
+  /** Where to go on: the batch holds more than one part may. */
+  readonly next: Place | undefined;
+}
+
+/** Indexes of a frame in its batch and of a record in its frame. */
+export interface Place {
+  readonly frame: number;
+  readonly record: number;
 }
 
 interface Origin {
@@ -95,6 +103,9 @@ export class Collector {
   #frameIndex = 0;
   #record = 0;
   #receivedMs = 0;
+  /** Records of the frame that the part before has. */
+  #skip = 0;
+  #next: Place | undefined;
   /** Reason of the present record's refusal; it is refused once, whatever is wrong with it. */
   #reason: string | undefined;
 
@@ -113,8 +124,11 @@ export class Collector {
     return families;
   }
 
-  /** What it returns holds until the next call. */
-  collect(batch: Batch): Collected {
+  /**
+   * A batch, or as much of it as fits into a part. What it returns holds until the next call.
+   * @param from Where to begin: `next` of the part before.
+   */
+  collect(batch: Batch, from: Place = { frame: 0, record: 0 }): Collected {
     const samples = this.#samples;
     samples.begin();
     this.#refused = [];
@@ -123,8 +137,12 @@ export class Collector {
       this.#table = new SeriesTable();
       this.#origins = new Map();
     }
-    for (const [index, frame] of batch.frames.entries()) this.#collectFrame(frame, index);
-    return { samples, refused: this.#refused };
+    this.#next = undefined;
+    for (let index = from.frame; index < batch.frames.length && this.#next === undefined; index++) {
+      this.#skip = index === from.frame ? from.record : 0;
+      this.#collectFrame(batch.frames[index]!, index);
+    }
+    return { samples, refused: this.#refused, next: this.#next };
   }
 
   /** Many resources may make the same series, so that what leads to series is counted, too. */
@@ -168,7 +186,9 @@ export class Collector {
 
   #addInfo(info: Series, from: number, to: number): void {
     if (!this.#options.limit.admits(this.#frame!.tenant, info)) return;
-    for (let timeMs = from; timeMs < to; timeMs += infoStepMs) this.#addOne(info, timeMs);
+    // Of points that lie years apart Prometheus makes as many samples as there are steps between.
+    const first = Math.max(from, to - infoStepsMax * infoStepMs);
+    for (let timeMs = first; timeMs < to; timeMs += infoStepMs) this.#addOne(info, timeMs);
     this.#addOne(info, to);
   }
 
@@ -216,6 +236,10 @@ export class Collector {
     const data = new Reader(body, headScan.dataStart, headScan.dataEnd);
     while (data.next()) {
       if (data.field !== 1 || data.wireType !== wireBytes) continue;
+      if (this.#record < this.#skip || this.#isPartFull()) {
+        this.#record++;
+        continue;
+      }
       this.#reason = undefined;
       point.read(shape, body, data.valueStart, data.valueEnd);
       if (point.timeMs === 0) point.timeMs = this.#receivedMs;
@@ -228,6 +252,13 @@ export class Collector {
       }
       this.#record++;
     }
+  }
+
+  /** From the first record on that no longer fits. */
+  #isPartFull(): boolean {
+    if (this.#next === undefined && this.#samples.count < partSamplesMax) return false;
+    this.#next ??= { frame: this.#frameIndex, record: this.#record };
+    return true;
   }
 
   /** @returns whether the point became samples. */

@@ -4,6 +4,10 @@ export const batchBytesMax = 4 << 20;
 export const batchRecordsMax = 20_000;
 /** Long enough that batches fill under load, too short to be noticed without. */
 export const lingerMs = 100;
+/** Samples of a batch that are in memory at once, and those of one more record; a request of 64 MiB may hold millions of buckets. */
+export const partSamplesMax = 200_000;
+/** Samples of `target_info` that one resource of one request makes at most, in steps of two and a half minutes up to its newest point. */
+export const infoStepsMax = 1_000;
 /** Samples in one request; Prometheus' own sender takes 2,000, which costs more CPU on both sides. */
 export const requestSamplesMax = 10_000;
 /** A request that is not answered by then is abandoned and sent again. */

@@ -56,10 +56,13 @@ interface Open {
     readonly frames: number;
   };
   readonly seqs: readonly number[];
-  readonly collected: Collected;
-  readonly shards: readonly Shard[];
   readonly collector: Collector;
+  /** The part that is being sent, and what was refused of those before. */
+  collected: Collected;
+  shards: readonly Shard[];
+  readonly refused: Refusal[];
 }
+type Wait = Extract<Verdict, { kind: 'retry' }>;
 
 export class PrometheusDestination implements Destination {
   readonly name = 'prometheus';
@@ -114,33 +117,49 @@ export class PrometheusDestination implements Destination {
    * Prometheus calls too old or out of order is not taken for something that it has.
    */
   async replay(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
-    const collector = this.#collecting(undefined);
-    const open = this.#openedWith(collector, { ...batch, logId: '' });
-    const waits = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
-    const wait = waits.find((each) => each !== undefined);
-    if (wait === undefined) return { kind: 'settled', refused: this.#refusals(open) };
+    const unplaced = { ...batch, logId: '' };
+    const open = this.#openedWith(this.#collecting(undefined), unplaced);
+    const wait = await this.#deliver(open, unplaced, cancel);
+    if (wait === undefined) return { kind: 'settled', refused: open.refused };
     return { kind: 'retry', pending: 'all', refused: [], afterMs: wait.afterMs, reason: wait.reason };
   }
 
   async write(batch: Batch, cancel: AbortSignal): Promise<WriteResult> {
-    const { clock } = this.#options;
     const open = await this.#opened(batch);
     this.#note.write(batch.logId, open.batch.lastSeq);
-    const waits = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
-    const wait = waits.find((each) => each !== undefined);
+    const wait = await this.#deliver(open, batch, cancel);
     if (wait !== undefined) {
-      const afterMs = waits.reduce<number | undefined>(
-        (longest, each) => (each?.afterMs === undefined ? longest : Math.max(longest ?? 0, each.afterMs)),
-        undefined,
-      );
-      if (waits.some((each) => each?.doubtful)) this.#doubtful = { logId: batch.logId, seq: open.batch.lastSeq };
-      return { kind: 'retry', pending: 'all', refused: [], afterMs, reason: wait.reason };
+      if (wait.doubtful) this.#doubtful = { logId: batch.logId, seq: open.batch.lastSeq };
+      return { kind: 'retry', pending: 'all', refused: [], afterMs: wait.afterMs, reason: wait.reason };
     }
-    const refused = this.#refusals(open);
+    const { refused } = open;
     this.#open = undefined;
-    this.#learn(clock.monotonicMs());
-    this.#sums?.settled(batch.logId, open.batch.lastSeq, refused.length > 0, clock.monotonicMs());
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#learn(nowMs);
+    this.#sums?.settled(batch.logId, open.batch.lastSeq, refused.length > 0, nowMs);
     return { kind: 'settled', refused };
+  }
+
+  /** Sends part after part. @returns what has to be waited for; then the next call goes on there. */
+  async #deliver(open: Open, batch: Batch, cancel: AbortSignal): Promise<Wait | undefined> {
+    for (;;) {
+      const all = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
+      const waits = all.filter((wait) => wait !== undefined);
+      const [first] = waits;
+      if (first !== undefined) {
+        const asked = waits.map(({ afterMs }) => afterMs).filter((afterMs) => afterMs !== undefined);
+        return {
+          ...first,
+          afterMs: asked.length === 0 ? undefined : Math.max(...asked),
+          doubtful: waits.some(({ doubtful }) => doubtful),
+        };
+      }
+      open.refused.push(...this.#refusals(open));
+      const { next } = open.collected;
+      if (next === undefined) return undefined;
+      open.collected = open.collector.collect(batch, next);
+      open.shards = this.#sharded(open.collected);
+    }
   }
 
   #learn(nowMs: number): void {
@@ -186,6 +205,7 @@ export class PrometheusDestination implements Destination {
       collector,
       collected,
       shards: this.#sharded(collected),
+      refused: [],
     };
   }
 
@@ -205,7 +225,7 @@ export class PrometheusDestination implements Destination {
     index: number,
     { collector, collected }: Open,
     cancel: AbortSignal,
-  ): Promise<Extract<Verdict, { kind: 'retry' }> | undefined> {
+  ): Promise<Wait | undefined> {
     const { clock } = this.#options;
     for (let step = shard.step; step !== undefined; step = shard.step) {
       const version = this.#protocol;
