@@ -10,6 +10,7 @@ import { createIngest } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
+import { watchFiles } from './reload.ts';
 import { createLogger, createMetrics, PipelineCounters, PipelineLedger } from './self/index.ts';
 import { stopRequested } from './stop.ts';
 import { lockFolder, type OwnedLog, openDeadLetters, openLog, reserveIn, systemFiles } from './wal/index.ts';
@@ -45,6 +46,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const clock = systemClock;
   const onTerminal = process.stderr.isTTY === true;
   const logger = createLogger({ level: config.logLevel, readable: onTerminal });
+  let files = config.files;
   const stop = stopRequested(logger, { onTerminal, reload });
   await using parts = new AsyncDisposableStack();
   parts.defer(() => stop.dispose());
@@ -184,6 +186,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   );
   options.onListening?.(addresses);
 
+  if (files.length > 0) parts.use(watchFiles(() => files, reload));
   const reason = await stop.requested;
   observed.draining();
   logger.info({ reason: reason.text }, 'stopping: what was acknowledged is on disk');
@@ -195,6 +198,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   function reload(): void {
     try {
       const next = options.reload?.() ?? config;
+      files = next.files;
       logger.level = next.logLevel;
       const reloaded = reloadDestinations(next);
       logger.info(

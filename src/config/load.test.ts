@@ -183,6 +183,18 @@ describe('what is set', () => {
     expect(load({ WATCHINGCAT_CONFIG: config }).jaeger?.access.tls).toEqual({ ca: cert, cert, key });
   });
 
+  it('tells the files that it was read from', () => {
+    writeFileSync(join(folder, 'secret'), 's3cret\n');
+    const config = file('prometheus: {remoteWriteUrl: "http://p", apiKeyFile: secret}');
+    const env = {
+      WATCHINGCAT_CONFIG: config,
+      WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://j',
+      WATCHINGCAT_JAEGER_BEARER_TOKEN_FILE: './secret',
+    };
+    expect(load(env).files).toEqual([config, join(folder, 'secret'), join(folder, 'secret')]);
+    expect(load({}).files).toEqual([]);
+  });
+
   it('warns of signals that nothing takes', () => {
     expect(load({ WATCHINGCAT_EMBEDDED: 'traces' }).warnings).toEqual([
       expect.stringContaining('Nothing here takes metrics and logs'),

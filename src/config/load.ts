@@ -49,6 +49,8 @@ export interface Config {
   readonly cloudRegion: string | undefined;
   readonly environment: string | undefined;
   readonly logLevel: LogLevel;
+  /** Absolute paths of the files that it was read from, with those that hold secrets. */
+  readonly files: readonly string[];
   /** What a person should know of this configuration, one sentence each: to be logged at the start. */
   readonly warnings: readonly string[];
 }
@@ -149,12 +151,22 @@ export function inspectConfig(sources: ConfigSources): Inspection {
     }
     return { config: undefined, written, problems };
   }
-  const config = resolveConfig(parsed.data, sources.cwd, (path) => written.get(path)?.origin ?? 'default', problems);
+  const resolved = resolveConfig(parsed.data, sources.cwd, (path) => written.get(path)?.origin ?? 'default', problems);
+  const holders = [...written].flatMap(([path, { value }]) => (path.endsWith('File') ? [String(value)] : []));
+  const config: Config = {
+    ...resolved,
+    files: [...(file === undefined ? [] : [file.path]), ...holders.map((path) => resolve(sources.cwd, path))],
+  };
   return { config: problems.length === 0 ? config : undefined, written, problems };
 }
 
 /** What the settings mean together. Pushes a problem for each contradiction. */
-function resolveConfig(from: Settings, cwd: string, origin: (path: string) => Origin, problems: string[]): Config {
+function resolveConfig(
+  from: Settings,
+  cwd: string,
+  origin: (path: string) => Origin,
+  problems: string[],
+): Omit<Config, 'files'> {
   const { jaeger, prometheus, elasticsearch, forward } = resolveDestinations(from, cwd, origin, problems);
   const external: { readonly [S in Signal]: ExternalStore } = {
     traces: {
