@@ -1,8 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // One project a tier. `unit` and `process` need Node and npm only and make up `npm test`; the others start real programs.
 export default defineConfig({
   test: {
+    // On two cores Vitest would run one file at a time, and many of them wait for a process most of theirs.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
