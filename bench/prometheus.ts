@@ -43,10 +43,21 @@ class StoredPoints {
       this.#appended = appended;
       return this.#counted;
     }
-    const query = 'sum(count_over_time({__name__=~".+",__name__!~".+_(bucket|sum)|target_info"}[2h]))';
-    const answer = await fetch(`${this.#url}/api/v1/query?${new URLSearchParams({ query })}`);
-    const { data } = (await answer.json()) as { data: { result: { value: [number, string] }[] } };
-    this.#counted = Number(data.result[0]?.value[1] ?? 0);
+    const names = (await this.#get('label/__name__/values', {})) as string[];
+    let counted = 0;
+    for (const name of names.filter((each) => !/_(bucket|sum)$|^target_info$/.test(each))) {
+      const query = `sum(count_over_time({__name__="${name}"}[2h]))`;
+      const { result } = (await this.#get('query', { query })) as { result: { value: [number, string] }[] };
+      counted += Number(result[0]?.value[1] ?? 0);
+    }
+    this.#counted = counted;
     return this.#counted;
+  }
+
+  async #get(path: string, form: Record<string, string>): Promise<unknown> {
+    const answer = await fetch(`${this.#url}/api/v1/${path}?${new URLSearchParams(form)}`);
+    const { data, error } = (await answer.json()) as { data?: unknown; error?: string };
+    if (data === undefined) throw new Error(`Prometheus: ${error}`);
+    return data;
   }
 }
