@@ -83,7 +83,6 @@ interface Member {
 const infoFamily = { name: 'target_info', type: 'gauge', help: 'Target metadata', unit: '', otlpUnit: '' } as const;
 /** Half of the time for which PromQL looks back, so that it finds one at any time between. */
 const infoStepMs = 150_000;
-const noBounds: readonly number[] = [];
 const deltaReason =
   'a delta: Prometheus takes cumulative points only; convert it on the way here, or set prometheus.deltaToCumulative';
 
@@ -106,6 +105,7 @@ export class Collector {
   /** Records of the frame that the part before has. */
   #skip = 0;
   #next: Place | undefined;
+  #lastBounds: readonly number[] = [];
   /** Reason of the present record's refusal; it is refused once, whatever is wrong with it. */
   #reason: string | undefined;
 
@@ -440,6 +440,12 @@ export class Collector {
     };
   }
 
+  /** A copy, the same for as long as they are: most histograms have one of a few rows of bounds. */
+  #shared(bounds: readonly number[]): readonly number[] {
+    if (!sameNumbers(this.#lastBounds, bounds)) this.#lastBounds = [...bounds];
+    return this.#lastBounds;
+  }
+
   /** @returns the reason where there can be none. */
   #member(origin: Origin, metric: Metric, body: Uint8Array): Member | string {
     const { pairs, bounds, hasSum } = this.#point;
@@ -495,7 +501,7 @@ export class Collector {
     const identity = metric.delta ? identityOf(metric, labels, bounds) : '';
     return {
       attributes: Buffer.concat(pieces),
-      bounds: bounds.length === 0 ? noBounds : [...bounds],
+      bounds: this.#shared(bounds),
       hasSum,
       series: found,
       identity,

@@ -1,7 +1,6 @@
 import { Writer } from '../../otlp/index.ts';
 import type { Samples } from './samples.ts';
 import { type Family, metricTypes, type SeriesTable } from './series.ts';
-import type { Symbols } from './symbols.ts';
 
 // Samples as requests of remote write, uncompressed. Pure but for the buffers, which are used again: what is returned holds
 // until the next call. Sources: Prometheus Remote-Write 1.0 and 2.0 specifications, and their .proto files.
@@ -36,13 +35,11 @@ export class Encoder {
     series: SeriesTable,
     families: readonly Family[],
   ) {
-    return version === '2.0'
-      ? this.#encode2(samples, order, series.symbols)
-      : this.#encode1(samples, order, series.symbols, families);
+    return version === '2.0' ? this.#encode2(samples, order, series) : this.#encode1(samples, order, series, families);
   }
 
   /** io.prometheus.write.v2.Request: symbols = 4, timeseries = 5. */
-  #encode2(samples: Samples, order: readonly number[], symbols: Symbols): Encoded {
+  #encode2(samples: Samples, order: readonly number[], { symbols, labels }: SeriesTable): Encoded {
     const table = this.#table;
     const out = this.#series;
     table.truncate(0);
@@ -72,8 +69,8 @@ export class Encoder {
       const end = runEnd(samples, order, at);
       const message = out.begin(5);
       const refs = out.begin(1);
-      const { labels, family } = owner;
-      for (let label = 0; label < labels.length; label++) out.varint(ref(labels[label]!));
+      const { labelsStart, labelsEnd, family } = owner;
+      for (let label = labelsStart; label < labelsEnd; label++) out.varint(ref(labels[label]!));
       out.end(refs);
       for (let each = at; each < end; each++) {
         const sample = order[each]!;
@@ -123,7 +120,12 @@ export class Encoder {
   }
 
   /** prometheus.WriteRequest: timeseries = 1, metadata = 3. It has no start times. */
-  #encode1(samples: Samples, order: readonly number[], symbols: Symbols, families: readonly Family[]): Encoded {
+  #encode1(
+    samples: Samples,
+    order: readonly number[],
+    { symbols, labels }: SeriesTable,
+    families: readonly Family[],
+  ): Encoded {
     const out = this.#series;
     out.truncate(0);
     let doubles = 0;
@@ -133,10 +135,10 @@ export class Encoder {
       const isHistogram = samples.histogramStarts[order[at]!]! >= 0;
       const end = runEnd(samples, order, at);
       const message = out.begin(1);
-      for (let label = 0; label < owner.labels.length; label += 2) {
+      for (let label = owner.labelsStart; label < owner.labelsEnd; label += 2) {
         const begun = out.begin(1);
-        out.bytes(1, symbols.bytes(owner.labels[label]!));
-        out.bytes(2, symbols.bytes(owner.labels[label + 1]!));
+        out.bytes(1, symbols.bytes(labels[label]!));
+        out.bytes(2, symbols.bytes(labels[label + 1]!));
         out.end(begun);
       }
       for (let each = at; each < end; each++) {

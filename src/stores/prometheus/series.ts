@@ -22,8 +22,9 @@ export interface Family {
 /** A series of Prometheus. */
 export class Series {
   readonly family: Family;
-  /** Symbols of its labels, name and value by turns, sorted by name. */
-  readonly labels: Int32Array;
+  /** Where its labels are in `SeriesTable.labels`. */
+  readonly labelsStart: number;
+  readonly labelsEnd: number;
   /** 53 bits. */
   readonly fingerprint: number;
   /** Present batch: its samples are a list in order of time, from `first` through `last`, and hold for `stamp` only. */
@@ -33,9 +34,10 @@ export class Series {
   /** Of `SeriesLimit`. */
   epoch = -1;
 
-  constructor(family: Family, labels: Int32Array, fingerprint: number) {
+  constructor(family: Family, labelsStart: number, labelsEnd: number, fingerprint: number) {
     this.family = family;
-    this.labels = labels;
+    this.labelsStart = labelsStart;
+    this.labelsEnd = labelsEnd;
     this.fingerprint = fingerprint;
   }
 }
@@ -43,7 +45,14 @@ export class Series {
 /** All series that are known, each once, whatever bytes they came from. */
 export class SeriesTable {
   readonly symbols = new Symbols();
-  readonly #series = new Map<number, Series[]>();
+  /**
+   * Symbols of the labels of all series, one after the other: names and values by turns, sorted by name. One array, for an
+   * array of its own takes more memory than what it holds.
+   */
+  labels = new Int32Array(1024);
+  #labelsEnd = 0;
+  /** By fingerprint; a list where two have the same. */
+  readonly #series = new Map<number, Series | Series[]>();
   #count = 0;
 
   constructor() {
@@ -61,12 +70,18 @@ export class SeriesTable {
   /** @param labels With `__name__`. Empty values are as if they were absent. */
   find(family: Family, labels: Labels): Series {
     const sorted = [...labels].filter(([, value]) => value !== '').sort(([a], [b]) => (a < b ? -1 : 1));
-    const ids = new Int32Array(sorted.length * 2);
+    const start = this.#labelsEnd;
+    const end = start + sorted.length * 2;
+    if (end > this.labels.length) {
+      const grown = new Int32Array(Math.max(end, this.labels.length * 2));
+      grown.set(this.labels);
+      this.labels = grown;
+    }
     let low = 0x811c9dc5;
     let high = 0x01000193;
     for (const [index, [name, value]] of sorted.entries()) {
-      ids[index * 2] = this.symbols.id(name);
-      ids[index * 2 + 1] = this.symbols.id(value);
+      this.labels[start + index * 2] = this.symbols.id(name);
+      this.labels[start + index * 2 + 1] = this.symbols.id(value);
       for (const text of [name, '\0', value, '\0']) {
         for (let at = 0; at < text.length; at++) {
           const code = text.charCodeAt(at);
@@ -77,20 +92,23 @@ export class SeriesTable {
     }
     const fingerprint = (high & 0x1fffff) * 0x100000000 + (low >>> 0);
     const chain = this.#series.get(fingerprint);
-    const known = chain?.find((series) => sameIds(series.labels, ids));
-    if (known !== undefined) return known;
-    const series = new Series(family, ids, fingerprint);
-    if (chain === undefined) this.#series.set(fingerprint, [series]);
-    else chain.push(series);
+    const candidates = chain === undefined ? [] : Array.isArray(chain) ? chain : [chain];
+    const known = candidates.find((series) => this.#isSame(series, start, end));
+    if (known !== undefined) return known; // what was written is written over by the next
+    const series = new Series(family, start, end, fingerprint);
+    this.#labelsEnd = end;
+    this.#series.set(fingerprint, chain === undefined ? series : [...candidates, series]);
     this.#count++;
     return series;
   }
-}
 
-function sameIds(a: Int32Array, b: Int32Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
+  #isSame({ labelsStart, labelsEnd }: Series, start: number, end: number): boolean {
+    if (labelsEnd - labelsStart !== end - start) return false;
+    for (let at = 0; at < end - start; at++) {
+      if (this.labels[labelsStart + at] !== this.labels[start + at]) return false;
+    }
+    return true;
+  }
 }
 
 /**
