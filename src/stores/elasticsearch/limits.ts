@@ -52,8 +52,11 @@ export const scanRowsMax = 20_000;
 export const scanPageRows = 1_000;
 /** Milliseconds for one question; what was found by then is the answer, with a warning. */
 export const queryTimeMaxMs = 25_000;
-/** Bytes of one answer to a search. A larger one is asked for again with fewer rows; one row may have all that a record can. */
-export const searchAnswerBytesMax = 32 << 20;
+/**
+ * Bytes of one answer to a search, which is several times as much once it is parsed, in a thread that has 256 MiB. A larger one is
+ * asked for again with fewer rows; one row may have all that a record can.
+ */
+export const searchAnswerBytesMax = 8 << 20;
 export const rowAnswerBytesMax = 400 << 20;
 /** Distinct values or keys of which the counts are exact; below the cluster's own bound of 65,536 buckets. */
 export const distinctMax = 10_000;
@@ -66,7 +69,7 @@ export const expressionCharsMax = 900;
 /** Counts of repetitions in an expression: each is a state in Lucene. */
 export const repeatMax = 50;
 /** Questions under way at once on connections of their own; more wait. */
-export const readSocketsMax = 8;
+export const readSocketsMax = 4;
 /** A question that meets shards that do not answer is asked again so often, after so many milliseconds each. */
 export const startingAttemptsMax = 8;
 export const startingPauseMs = 250;
