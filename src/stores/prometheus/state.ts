@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { type DeltaLimits, type Total, Totals } from './delta.ts';
 import { familiesMax, journalBytesMin } from './limits.ts';
@@ -103,11 +103,21 @@ export class TotalsFile {
         await file.close();
       }
       await rename(`${this.#path}.new`, this.#path);
+      // What is appended from now on must not lie behind a name that a power loss takes back.
+      const folder = await open(dirname(this.#path), 'r');
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
       this.#journalBytes = Buffer.byteLength(line);
       this.#writtenBytes = this.#journalBytes;
     } else {
       const totals = [...changed].map((identity) => [identity, this.totals.get(identity) ?? null] as const);
       const line = lineOf({ logId, seq, totals });
+      const journalBytes = this.#journalBytes + Buffer.byteLength(line);
+      // Where it fails, a part of the line may be there: then nothing may be appended behind it.
+      this.#journalBytes = Number.POSITIVE_INFINITY;
       const file = await open(this.#path, 'a');
       try {
         await file.writeFile(line);
@@ -115,7 +125,7 @@ export class TotalsFile {
       } finally {
         await file.close();
       }
-      this.#journalBytes += Buffer.byteLength(line);
+      this.#journalBytes = journalBytes;
     }
     this.logId = logId;
     this.seq = seq;

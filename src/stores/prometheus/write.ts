@@ -324,13 +324,19 @@ class SumKeeper implements Keeper {
     await this.#saving;
     if (undo) this.totals.rollback();
     if (nowMs - this.#savedAtMs >= stateSaveMs) await this.#save(nowMs);
+    // From here to `settled` the sums are of no moment that could be written.
+    clearTimeout(this.#timer);
   }
 
   settled(logId: string, seq: number, hasRefusals: boolean, nowMs: number): void {
     for (const identity of this.totals.commit()) this.#changed.add(identity);
     this.#settled = { logId, seq };
     this.#hasRefusals = hasRefusals;
-    if (hasRefusals) return;
+    if (!hasRefusals) this.#saveSoon(nowMs);
+  }
+
+  #saveSoon(nowMs: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#save(nowMs + stateSaveMs), stateSaveMs);
     this.#timer.unref();
   }
@@ -344,7 +350,7 @@ class SumKeeper implements Keeper {
     this.#closed = true;
   }
 
-  /** A failure leaves what is on disk as it is: so much more is sent again. The next save tries again. */
+  /** A failure, such as a full disk, leaves what is on disk as it is, and is tried again: so much more is sent again. */
   #save(nowMs: number): Promise<void> {
     this.#saving = this.#saving.then(async () => {
       const place = this.#settled;
@@ -358,6 +364,7 @@ class SumKeeper implements Keeper {
       } catch {
         this.#settled ??= place;
         for (const identity of changed) this.#changed.add(identity);
+        if (!this.#hasRefusals) this.#saveSoon(nowMs);
         return;
       }
       this.#listener?.('metrics', place.logId, place.seq);
