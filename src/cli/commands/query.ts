@@ -3,16 +3,32 @@ import type { Outcome } from '../program.ts';
 import { addReaderOptions, reading, sayWarnings } from '../reader-options.ts';
 import { type Column, printRows } from '../table.ts';
 
-/** Prometheus' answer, of which these two result types come from the routes that are asked. */
-interface Answer {
+/** Prometheus' answer. A native histogram, which only Prometheus itself gives, stands in a member of its own. */
+export interface Answer {
   readonly data:
-    | { readonly resultType: 'matrix'; readonly result: readonly { metric: Labels; values: readonly Sample[] }[] }
-    | { readonly resultType: 'vector'; readonly result: readonly { metric: Labels; value: Sample }[] };
+    | {
+        readonly resultType: 'matrix';
+        readonly result: readonly {
+          readonly metric: Labels;
+          readonly values?: readonly Sample[];
+          readonly histograms?: readonly HistogramSample[];
+        }[];
+      }
+    | {
+        readonly resultType: 'vector';
+        readonly result: readonly {
+          readonly metric: Labels;
+          readonly value?: Sample;
+          readonly histogram?: HistogramSample;
+        }[];
+      }
+    | { readonly resultType: 'scalar' | 'string'; readonly result: Sample };
   readonly warnings?: readonly string[];
 }
 type Labels = { readonly [name: string]: string };
 /** Unix seconds and the value as text. */
 type Sample = readonly [number, string];
+type HistogramSample = readonly [number, { readonly count: string; readonly sum: string }];
 interface Row {
   readonly series: string;
   readonly time: number;
@@ -53,26 +69,47 @@ Examples:
   });
 }
 
-function rowsOf(answer: Answer): Row[] {
-  if (answer.data.resultType === 'vector') {
-    return answer.data.result.map(({ metric, value }) => ({
-      series: showSeries(metric),
-      time: value[0],
-      value: value[1],
-      values: [],
-    }));
+/** Exported for its test. */
+export function rowsOf({ data }: Answer): Row[] {
+  switch (data.resultType) {
+    case 'vector':
+      return data.result.map(({ metric, value, histogram }) => {
+        const [time, text] = value ?? shown(histogram);
+        return { series: showSeries(metric), time, value: text, values: [] };
+      });
+    case 'matrix':
+      return data.result.map((series) => {
+        const samples = samplesIn(series);
+        const [time, value] = samples.at(-1) ?? [0, ''];
+        return { series: showSeries(series.metric), time, value, values: samples.map(([, sample]) => Number(sample)) };
+      });
+    default:
+      return [{ series: '', time: data.result[0], value: data.result[1], values: [] }];
   }
-  return answer.data.result.map(({ metric, values }) => {
-    const [time, value] = values.at(-1) ?? [0, ''];
-    return { series: showSeries(metric), time, value, values: values.map(([, sample]) => Number(sample)) };
-  });
 }
 
-function samplesOf(answer: Answer): Row[] {
-  if (answer.data.resultType !== 'matrix') return [];
-  return answer.data.result.flatMap(({ metric, values }) =>
-    values.map(([time, value]) => ({ series: showSeries(metric), time, value, values: [] })),
+function samplesOf({ data }: Answer): Row[] {
+  if (data.resultType !== 'matrix') return [];
+  return data.result.flatMap((series) =>
+    samplesIn(series).map(([time, value]) => ({ series: showSeries(series.metric), time, value, values: [] })),
   );
+}
+
+function samplesIn({
+  values = [],
+  histograms = [],
+}: {
+  values?: readonly Sample[];
+  histograms?: readonly HistogramSample[];
+}) {
+  return values.length > 0 ? values : histograms.map(shown);
+}
+
+/** What there is to see of a native histogram in a line. */
+function shown(histogram: HistogramSample | undefined): Sample {
+  if (histogram === undefined) return [0, ''];
+  const [time, { count, sum }] = histogram;
+  return [time, `count ${count}, sum ${sum}`];
 }
 
 /** As PromQL writes it: `name{label="value"}`. */
@@ -84,17 +121,22 @@ function showSeries(labels: Labels): string {
   return `${labels['__name__'] ?? ''}${pairs.length === 0 && labels['__name__'] ? '' : `{${pairs.join(', ')}}`}`;
 }
 
+/** A string or a native histogram as it is. */
+function showValue(value: string): string {
+  return /^(?:[+-]?[\d.]|NaN|[+-]?Inf)/.test(value) ? showNumber(Number(value.replace('Inf', 'Infinity'))) : value;
+}
+
 function showNumber(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(6))) : String(value);
 }
 
 const sampleColumns: readonly Column<Row>[] = [
   { title: 'TIME', show: ({ time }) => new Date(time * 1000).toISOString() },
-  { title: 'VALUE', align: 'right', show: ({ value }) => showNumber(Number(value)), exact: ({ value }) => value },
+  { title: 'VALUE', align: 'right', show: ({ value }) => showValue(value), exact: ({ value }) => value },
   { title: 'SERIES', show: ({ series }) => series },
 ];
 const rangeColumns: readonly Column<Row>[] = [
-  { title: 'LAST', align: 'right', show: ({ value }) => showNumber(Number(value)) },
+  { title: 'LAST', align: 'right', show: ({ value }) => showValue(value) },
   { title: 'MIN', align: 'right', show: ({ values }) => showNumber(values.reduce((a, b) => Math.min(a, b), Infinity)) },
   {
     title: 'MAX',
