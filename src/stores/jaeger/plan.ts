@@ -65,8 +65,8 @@ export function depthFor(limit: number): number {
   return Math.max(depthMin, Math.min(depthMax, limit * 2));
 }
 
-/** How much narrower a window gets that gave too much, and how much wider at most one that gave little. */
-const factor = 8n;
+/** How much wider at most a window gets than one that gave little. */
+const widerMax = 8n;
 
 /** The windows of a search, each from what the one before gave. */
 export class Windows {
@@ -74,6 +74,8 @@ export class Windows {
   /** All from here on is known. */
   #knownFrom: bigint;
   #width: bigint;
+  /** Start of the last window that was too full; undefined once it is all known. */
+  #crowdFrom: bigint | undefined;
 
   constructor({ startUnixNano, endUnixNano }: Window) {
     this.#startUnixNano = startUnixNano;
@@ -94,23 +96,46 @@ export class Windows {
   }
 
   /**
-   * @param share Of what may be given at once, 0 to 1: so much a known window gave.
+   * @param share  Of what may be given at once, 0 to 1: so much a known window gave.
+   * @param starts When the traces that it gave began, in any order. Their spread says more than the window, which may be empty
+   *   for the most part.
    */
-  known(window: Window, share: number): void {
+  known(window: Window, share: number, starts: readonly bigint[]): void {
     this.#knownFrom = window.startUnixNano;
-    const width = window.endUnixNano - window.startUnixNano;
+    const crowd = this.#crowdFrom === undefined ? 0n : this.#knownFrom - this.#crowdFrom;
+    if (crowd <= 0n) this.#crowdFrom = undefined;
+    const whole = window.endUnixNano - window.startUnixNano;
+    if (starts.length === 0) {
+      // Nothing here, so all that was too much is before: its newer half next.
+      this.#width = atLeastOne(crowd > 0n ? crowd / 2n : whole * widerMax);
+      return;
+    }
+    const sorted = starts.toSorted(byTime);
+    const spread = sorted.at(-1)! - sorted[0]!;
+    const width = spread > 0n && spread < whole ? spread : whole;
     // Aims at half of what may be given.
-    const wanted = share <= 0 ? Number(factor) : Math.min(Number(factor), 0.5 / share);
-    this.#width = atLeastOne((width * BigInt(Math.round(wanted * 1024))) / 1024n);
+    const times = Math.min(Number(widerMax), 0.5 / share);
+    this.#width = atLeastOne((width * BigInt(Math.round(times * 1024))) / 1024n);
   }
 
-  /** False where it cannot be narrower: then there is more in it than can be known. */
-  narrow(window: Window): boolean {
+  /**
+   * @param starts When the traces that it gave began. The next window is the newer half of this one, or less where the newer
+   *   half of the traces is in less: so it is for a store that gives the newest first.
+   * @returns False where it cannot be narrower: then there is more in it than can be known.
+   */
+  narrow(window: Window, starts: readonly bigint[] = []): boolean {
     const width = window.endUnixNano - window.startUnixNano;
     if (width <= windowNanosMin) return false;
-    this.#width = atLeastOne(width / factor);
+    this.#crowdFrom = window.startUnixNano;
+    const middle = starts.toSorted(byTime)[starts.length >> 1];
+    const told = middle === undefined ? 0n : window.endUnixNano - middle;
+    this.#width = atLeastOne(told > 0n && told < width / 2n ? told : width / 2n);
     return true;
   }
+}
+
+function byTime(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function atLeastOne(width: bigint): bigint {

@@ -28,6 +28,10 @@ function summary(traceId: string): TraceSummary {
   };
 }
 
+function byTime(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 function model(traces: readonly ModelTrace[], options: { depthMax?: number; largeOver?: number } = {}) {
   let asked = 0;
   return {
@@ -48,11 +52,14 @@ function model(traces: readonly ModelTrace[], options: { depthMax?: number; larg
         kind: 'traces',
         full: found.length >= depth,
         sizeBytes: found.length,
-        found: found.map(({ traceId, matching }): FoundTrace => {
+        found: found.map(({ traceId, starts, matching }): FoundTrace => {
           const newest = matching
             .filter((time) => time >= search.range.startUnixNano && time < search.range.endUnixNano)
             .reduce<bigint | undefined>((a, b) => (a === undefined || b > a ? b : a), undefined);
-          return { summary: summary(traceId), newestMatch: newest };
+          return {
+            summary: { ...summary(traceId), startTimeUnixNano: starts.toSorted(byTime)[0]! },
+            newestMatch: newest,
+          };
         }),
       } as const;
     },

@@ -56,6 +56,7 @@ export async function searchTraces(
     startUnixNano: search.range.startUnixNano,
     endUnixNano: least(endUnixNano, after === undefined ? undefined : after.time + 1n),
   });
+  const begun = windows.knownFrom;
   const best = new Map<string, FoundTrace & { readonly newestMatch: bigint }>();
   const warnings = new Set<string>();
   const begunMs = monotonicMs();
@@ -82,7 +83,7 @@ export async function searchTraces(
       if (depth > 1) depthCap = depth = Math.ceil(depth / 4);
       else if (!windows.narrow(window)) {
         warnings.add('a trace is too large to be looked through and was left out');
-        windows.known(window, 1);
+        windows.known(window, 1, []);
       }
       continue;
     }
@@ -91,11 +92,12 @@ export async function searchTraces(
     for (const each of given.found) {
       if (each.newestMatch !== undefined) best.set(each.summary.traceId, { ...each, newestMatch: each.newestMatch });
     }
-    if (given.full && windows.narrow(window)) continue;
+    const starts = given.found.map(({ summary }) => summary.startTimeUnixNano);
+    if (given.full && windows.narrow(window, starts)) continue;
     if (given.full) warnings.add('more traces begin at the same time than Jaeger gives at once; some were left out');
-    windows.known(window, given.found.length / depth);
+    windows.known(window, given.found.length / depth, starts);
     // Matches are rare: larger bites.
-    if (!given.full) depth = Math.min(depthCap, depth * 2);
+    if (!given.full && given.found.length > 0) depth = Math.min(depthCap, depth * 2);
   }
 
   const found = settled();
@@ -106,7 +108,7 @@ export async function searchTraces(
   let next: string | undefined;
   if (found.length > search.limit && last !== undefined) {
     next = encodeCursor(first!, { time: best.get(last.traceId)!.newestMatch, traceId: last.traceId });
-  } else if (unfinished) {
+  } else if (unfinished && windows.knownFrom < begun) {
     const here = { time: windows.knownFrom, traceId: '' };
     next = encodeCursor(first ?? here.time, here);
   }
