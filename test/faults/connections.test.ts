@@ -165,17 +165,25 @@ describe('B24 more connections than there may be', () => {
     await using world = await start();
     const first = connect(world.httpPort, '127.0.0.1');
     await once(first, 'connect');
+    const serve = async () => {
+      first.write(post('/v1/traces', protobuf, Buffer.alloc(0)));
+      expect(String((await once(first, 'data'))[0])).toContain('HTTP/1.1 200 OK');
+    };
+    await serve();
+    // 8,192 may be open, the first among them. An idle one is told after a while that it was too slow, and its place is free
+    // again, possibly before the last one came: so the count is held against what each of them was told.
     const idle = Array.from({ length: 10_000 }, () => open(world.httpPort, ''));
     const refused = () => world.metric('watchingcat_receiver_connections_refused_total{listener="http"}');
-    // 8,192 may be open, the first among them.
-    await eventually(refused, (count) => count >= 10_001 - 8192, 60_000);
-    expect(await refused()).toBe(10_001 - 8192);
+    await eventually(refused, (count) => count > 0, 60_000);
+    expect(await world.metric('watchingcat_receiver_connections{listener="http"}')).toBeLessThanOrEqual(8192);
     // One that is open is served, and the other door is not concerned.
-    first.write(post('/v1/traces', protobuf, Buffer.alloc(0)));
-    expect(String((await once(first, 'data'))[0])).toContain('HTTP/1.1 200 OK');
+    await serve();
     expect((await rawGrpc(world.grpcPort, [Buffer.alloc(5)])).grpcStatus).toBe(0);
     // They have nothing to say, and their places become free.
-    for (const { told } of idle) await told;
+    const told = await Promise.all(idle.map((each) => each.told));
+    expect(await refused()).toBe(told.filter((each) => each.length === 0).length);
+    const words = new Set(told.map((each) => each.toString('latin1').split('\r\n', 1)[0]));
+    expect([...words].sort()).toEqual(['', 'HTTP/1.1 408 Request Timeout']);
     first.destroy();
     expect(await world.wellMeant()).toBe(answered);
     expect(await world.lost()).toEqual([]);
