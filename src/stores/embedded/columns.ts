@@ -12,13 +12,13 @@ export type ColumnType = 'uuid' | 'u64' | 'i64' | 'i32' | 'f64' | 'bool' | 'text
 export interface ColumnSpec {
   readonly name: string;
   readonly type: ColumnType;
-  /** Texts that repeat: kept in a dictionary while they do. */
+  /** Texts or bytes that repeat: kept in a dictionary while they do. */
   readonly coded?: boolean;
   /** Ids without a pattern: compressing them is in vain. */
   readonly random?: boolean;
 }
 
-/** Bytes of a value in the column (texts lie in its heap), bytes in DuckDB's vector, and DuckDB's type id. */
+/** Bytes of a value in the column (texts and blobs lie in its heap, or are a number of its dictionary), bytes in DuckDB's vector, and DuckDB's type id. */
 export const columnTypes = {
   uuid: { size: 16, vectorSize: 16, id: duckdb.Type.UUID },
   u64: { size: 8, vectorSize: 8, id: duckdb.Type.UBIGINT },
@@ -27,7 +27,7 @@ export const columnTypes = {
   f64: { size: 8, vectorSize: 8, id: duckdb.Type.DOUBLE },
   bool: { size: 1, vectorSize: 1, id: duckdb.Type.BOOLEAN },
   text: { size: 2, vectorSize: 16, id: duckdb.Type.VARCHAR },
-  blob: { size: 0, vectorSize: 16, id: duckdb.Type.BLOB },
+  blob: { size: 2, vectorSize: 16, id: duckdb.Type.BLOB },
 } as const satisfies Record<ColumnType, { size: number; vectorSize: number; id: number }>;
 
 /** An identifier in SQL, whatever its characters. */
@@ -107,7 +107,7 @@ export class Column implements ColumnData {
       this.#dictionaryBegan = { count, used };
     }
     const { type } = this.spec;
-    const plain = type === 'text' && this.dictionary === undefined;
+    const plain = (type === 'text' || type === 'blob') && this.dictionary === undefined;
     const buffer = spare.take(plain ? 0 : chunkRows * columnTypes[type].size);
     this.u32 = new Uint32Array(buffer);
     this.bytes = new Uint8Array(buffer);
@@ -185,7 +185,7 @@ export class Column implements ColumnData {
   setBytes(row: number, source: Uint8Array, start: number, end: number): void {
     const { dictionary } = this;
     if (dictionary !== undefined) {
-      this.#setCode(row, dictionary.text(source, start, end));
+      this.#setCode(row, dictionary.bytes(source, start, end));
       return;
     }
     this.clear(row);

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 
 // Values of a column that repeat, each kept once: rows hold a number. Found by their bytes, without a string or an object.
 
-/** Places that are looked at for a value. Values made to collide are then kept twice, which costs room and nothing else. */
+/** Places that are looked at for a value. Values that find none free, such as those made to collide, are found by a string. */
 const probesMax = 16;
 
 export class Dictionary {
@@ -16,6 +16,8 @@ export class Dictionary {
   #hashes = new Uint32Array(64);
   /** Number of the value + 1, by hash; 0: free. */
   #table = new Int32Array(256);
+  /** Values that have no place in the table. */
+  readonly #crowded = new Map<string, number>();
   #last = 0;
 
   /** The number of a text, made where it is new; −1 where it is not UTF-8. */
@@ -23,6 +25,12 @@ export class Dictionary {
     const found = this.#find(source, start, end);
     if (found >= 0) return found;
     return isText(source, start, end) ? this.#add(source, start, end) : -1;
+  }
+
+  /** The number of any bytes, made where they are new. */
+  bytes(source: Uint8Array, start: number, end: number): number {
+    const found = this.#find(source, start, end);
+    return found >= 0 ? found : this.#add(source, start, end);
   }
 
   /** Whether value `code` has these bytes. */
@@ -58,7 +66,7 @@ export class Dictionary {
         return code;
       }
     }
-    return -1;
+    return this.#crowded.size === 0 ? -1 : (this.#crowded.get(latin1(source, start, end)) ?? -1);
   }
 
   /** Adds what `#find` has just looked for. */
@@ -93,10 +101,13 @@ export class Dictionary {
       table[place] = code + 1;
       return;
     }
+    const at = this.starts[code]!;
+    this.#crowded.set(latin1(this.heap, at, at + this.lengths[code]!), code);
   }
 
   #rehash(): void {
     this.#table = new Int32Array(this.#table.length * 4);
+    this.#crowded.clear();
     for (let code = 0; code < this.count - 1; code++) this.#insert(code);
   }
 
@@ -104,6 +115,10 @@ export class Dictionary {
     const at = this.starts[code]!;
     return Buffer.from(this.heap.buffer, this.heap.byteOffset + at, this.lengths[code]!).toString('utf8');
   }
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }
 
 function grown<T extends Uint8Array | Uint32Array>(from: T, to: T): T {

@@ -1,7 +1,7 @@
 import { Rows } from './columns.ts';
 import type { HotTables } from './hot.ts';
 import type { KeyTable, KeyUse, Promoted } from './keys.ts';
-import type { GenerationDecoder, ShelfKind } from './kind.ts';
+import type { DecoderTarget, GenerationDecoder, ShelfKind } from './kind.ts';
 import { fileKeysMax } from './limits.ts';
 import type { Part } from './parts.ts';
 import { RollUp } from './rollup.ts';
@@ -38,7 +38,17 @@ export class Generation {
     kind: ShelfKind,
     hot: HotTables,
     keys: KeyTable,
-    { promoted, retentionMs, nowMs }: { promoted: readonly Promoted[]; retentionMs: number; nowMs: number },
+    {
+      promoted,
+      retentionMs,
+      nowMs,
+      decoder,
+    }: {
+      promoted: readonly Promoted[];
+      retentionMs: number;
+      nowMs: number;
+      decoder: (target: DecoderTarget) => GenerationDecoder;
+    },
   ) {
     keys.begin(promoted);
     this.promoted = promoted;
@@ -51,7 +61,7 @@ export class Generation {
     this.#table = hot.add(this.rows);
     this.#dictionary = hot.add(this.dictionaryRows);
     const { rows, dictionaryRows: dictionary, rollUp } = this;
-    this.decoder = kind.decoder({ rows, dictionary, keys, promoted, rollUp, retentionMs });
+    this.decoder = decoder({ rows, dictionary, keys, promoted, rollUp, retentionMs });
   }
 
   get sizeBytes(): number {

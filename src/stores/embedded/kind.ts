@@ -24,14 +24,17 @@ export interface ShelfKind {
   rollup(facts: string, dictionary: string): string;
   /** Selects one roll-up from the union of several. */
   mergeRollups(rollups: string): string;
-  decoder(target: {
-    rows: Rows;
-    dictionary: Rows;
-    keys: KeyTable;
-    promoted: readonly Promoted[];
-    rollUp: RollUp;
-    retentionMs: number;
-  }): GenerationDecoder;
+  /** Makes the decoder of each generation, one after the other; what it remembers from one to the next is one shelf's. */
+  decoders(): (target: DecoderTarget) => GenerationDecoder;
+}
+
+export interface DecoderTarget {
+  readonly rows: Rows;
+  readonly dictionary: Rows;
+  readonly keys: KeyTable;
+  readonly promoted: readonly Promoted[];
+  readonly rollUp: RollUp;
+  readonly retentionMs: number;
 }
 
 export interface GenerationDecoder extends Decoder {

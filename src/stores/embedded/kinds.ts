@@ -14,6 +14,7 @@ import {
   spanColumns,
   spanRollUpColumns,
 } from './schema.ts';
+import { KnownSeries } from './series.ts';
 
 // What is particular to each signal: its columns, its decoder, its roll-up.
 
@@ -40,12 +41,14 @@ export const traceKind: ShelfKind = {
     `SELECT service, namespace, environment, name, kind, minute, bucket,
       CAST(sum(records) AS BIGINT) AS records, CAST(sum(errors) AS BIGINT) AS errors, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
-    const origins = new Origins(dictionary, rollUp);
-    const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
-    return { ...decoder, resourceKeys: () => origins.resourceKeys() };
-  },
+  decoders:
+    () =>
+    ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
+      const origins = new Origins(dictionary, rollUp);
+      const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
+      const decoder = traceDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
+      return { ...decoder, resourceKeys: () => origins.resourceKeys() };
+    },
 };
 
 /** Per minute, service and severity. */
@@ -65,12 +68,14 @@ export const logKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, severity, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
-    const origins = new Origins(dictionary, rollUp);
-    const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
-    const decoder = logDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
-    return { ...decoder, resourceKeys: () => origins.resourceKeys() };
-  },
+  decoders:
+    () =>
+    ({ rows: buffer, dictionary, keys, promoted, rollUp, retentionMs }) => {
+      const origins = new Origins(dictionary, rollUp);
+      const columns = promoted.map(({ key }) => buffer.column(promotedColumn(key)));
+      const decoder = logDecoder({ buffer, keys, promoted: columns, origins, rollUp, retentionMs });
+      return { ...decoder, resourceKeys: () => origins.resourceKeys() };
+    },
 };
 
 /** Per minute and service. */
@@ -90,6 +95,9 @@ export const metricKind: ShelfKind = {
   mergeRollups: (rollups) =>
     `SELECT service, namespace, environment, minute, CAST(sum(records) AS BIGINT) AS records, max(last_seen) AS last_seen
     FROM ${rollups} GROUP BY ALL`,
-  decoder: ({ rows: buffer, dictionary, rollUp, retentionMs }) =>
-    metricDecoder({ buffer, series: dictionary, rollUp, retentionMs }),
+  decoders: () => {
+    const known = new KnownSeries();
+    return ({ rows: buffer, dictionary, rollUp, retentionMs }) =>
+      metricDecoder({ buffer, series: dictionary, known, rollUp, retentionMs });
+  },
 };

@@ -34,6 +34,13 @@ export const sealedMax = 1;
 /** How far after its receipt a record's time may lie to name the hour of its file; a later one is filed under its receipt. */
 export const futureMaxMs = 10 * 60_000;
 
+/**
+ * Series that are remembered from one generation to the next, and bytes of their resources, metrics, attributes and labels.
+ * Past either all are forgotten when a generation begins, and found anew as they come; one generation may add its own to it.
+ */
+export const seriesKnownMax = 500_000;
+export const seriesKnownBytesMax = 48 * 1024 * 1024;
+
 /** Digests of requests that are remembered, to recognise one that comes from another log; the oldest is forgotten first. */
 export const digestsMax = 65_536;
 

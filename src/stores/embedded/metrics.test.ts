@@ -383,6 +383,78 @@ describe('deltas are given as running totals', () => {
   });
 });
 
+it('a point has its own labels, where it has none those of its resource, and never a job or an instance of its own', async () => {
+  await using folder = await folderOfOwn();
+  await using store = await openStore(folder.path);
+  const own = { job: 'own', instance: 'own', 'k8s.pod.name': 'own', service_name: '' };
+  const bodies = [
+    request(resource, [metric('up', '', 5, [numberPoint(1, own)])]),
+    request({ 'k8s.pod.name': 'p' }, [metric('up', '', 5, [numberPoint(2, { job: 'own' }), numberPoint(3)])]),
+  ];
+  await write(store, 'metrics', [frame(1, bodies[0]!), frame(2, bodies[1]!, 2)]);
+  const labels = (found: readonly Series[]) => found.map((series) => series.labels).sort(byJob);
+  const byJob = (a: Series['labels'], b: Series['labels']) => ((a['job'] ?? '') < (b['job'] ?? '') ? -1 : 1);
+  expect(labels(await select(store, [named('=', 'up')]))).toEqual([
+    { __name__: 'up', k8s_pod_name: 'p' },
+    { __name__: 'up', job: 'own', k8s_pod_name: 'p' },
+    { __name__: 'up', ...base, k8s_pod_name: 'own' },
+  ]);
+  const where = async (name: string, value: string) =>
+    (await select(store, [{ name, op: '=', value }])).map(({ values }) => values[0]).sort();
+  expect(await where('job', 'own')).toEqual([2]);
+  expect(await where('job', 'shop/cart')).toEqual([1]);
+  expect(await where('instance', 'own')).toEqual([]);
+  expect(await where('k8s_pod_name', 'own')).toEqual([1]);
+  expect(await where('k8s_pod_name', 'p')).toEqual([2, 3]);
+  expect(await where('service_name', 'cart')).toEqual([1]);
+});
+
+it.each(['hot', 'in files', 'merged'])('series that come in every generation are one each: %s', async (state) => {
+  await using folder = await folderOfOwn();
+  await using store = await openStore(folder.path);
+  // Attributes on both sides of the value, a description that changes, and two resources that differ in the end only.
+  const apart = (value: number, seconds: number): Fill => {
+    return (writer) => {
+      keyValues(writer, 7, { a: '1' });
+      writer.fixed64(3, noon + BigInt(seconds) * 1_000_000_000n);
+      writer.double(4, value);
+      keyValues(writer, 7, { b: '2' });
+    };
+  };
+  for (let turn = 0; turn < 9; turn++) {
+    const gauges = metric(`g`, '', 5, [
+      numberPoint(turn, { room: 'a' }, turn),
+      numberPoint(-turn, { room: 'b' }, turn),
+    ]);
+    const sums = metric('s', '', 7, [apart(turn, turn)], monotonic);
+    const other = Buffer.from(gauges);
+    other.set(Buffer.from(`${turn}`), other.indexOf('described'));
+    await write(store, 'metrics', [
+      frame(turn * 2 + 1, request(resource, [gauges, other, sums]), 5),
+      frame(turn * 2 + 2, request({ ...resource, 'k8s.pod.name': 'cart-2' }, [gauges]), 2),
+    ]);
+    if (state !== 'hot') await store.rollAll();
+  }
+  if (state === 'merged') {
+    await store.mergeAll();
+    expect(store.stats().metrics?.files).toBeLessThan(9);
+  }
+  const turns = (sign: string) => Array.from({ length: 9 }, (_, at) => `${sign}${at}@${at}`);
+  expect(drawn(await select(store, [named('=~', 'g|s_total')]))).toEqual([
+    `g{k8s_pod_name="cart-2",room="a"} ${turns('').join(' ')}`,
+    `g{k8s_pod_name="cart-2",room="b"} ${turns('-').join(' ')}`,
+    `g{room="a"} ${turns('').join(' ')}`,
+    `g{room="b"} ${turns('-').join(' ')}`,
+    `s_total{a="1",b="2"} ${turns('').join(' ')}`,
+  ]);
+  const { items } = await store.readers.metrics!.metrics({ range: day, limit: 10 }, never);
+  expect(items.map(({ name, seriesCount }) => [name, seriesCount])).toEqual([
+    ['g', 4],
+    ['s_total', 1],
+  ]);
+  expect(await store.readers.metrics!.services(day, never)).toMatchObject([{ name: 'cart', records: 63 }]);
+});
+
 it('a metric without a name that Prometheus allows is refused, the others are stored', async () => {
   await using folder = await folderOfOwn();
   await using store = await openStore(folder.path);

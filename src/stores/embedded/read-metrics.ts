@@ -1,7 +1,8 @@
 import { Fault } from '../../base/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Series, SeriesSelect } from '../contract.ts';
 import { Params, type Session } from './database.ts';
-import { type SeriesType, staleNanHigh, staleNanLow } from './decode-metrics.ts';
+import { staleNanHigh, staleNanLow } from './decode-metrics.ts';
+import { identityLabels, type Labels, seriesLabels } from './labels.ts';
 import type { Part } from './parts.ts';
 import {
   atAllBounds,
@@ -14,6 +15,7 @@ import {
 } from './points.ts';
 import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
 import { Collected, type Samples } from './samples.ts';
+import type { SeriesType } from './series.ts';
 import { member } from './sql.ts';
 
 /**
@@ -127,6 +129,14 @@ function matches(matcher: LabelMatcher, text: string, params: Params): string {
   }
 }
 
+/** A series' label as text; NULL where it has none. See `seriesLabels`. */
+function labelOf(name: string, params: Params): string {
+  const [point, resource] = ['labels', 'resource_labels'].map(
+    (column) => `json_extract_string(${member(column, name, params)}, '$')`,
+  );
+  return identityLabels.has(name) ? `coalesce(${resource}, ${point})` : `coalesce(${point}, ${resource})`;
+}
+
 /** Matchers on labels that only arise when a point is taken apart: `le` of buckets, `quantile` of summaries. */
 class LabelTest {
   readonly #session: Session;
@@ -180,7 +190,7 @@ class LabelTest {
 interface KnownSeries {
   readonly name: string;
   readonly type: SeriesType;
-  readonly labels: { readonly [name: string]: string };
+  readonly labels: Labels;
   /** Each point tells what came since the one before. */
   readonly delta: boolean;
   /** The expansions whose names match. */
@@ -209,7 +219,7 @@ async function selectPart(
   for (const matcher of select.matchers) {
     if (matcher.name === '__name__') named.push(matcher);
     else {
-      const condition = matches(matcher, `json_extract_string(${member('labels', matcher.name, params)}, '$')`, params);
+      const condition = matches(matcher, labelOf(matcher.name, params), params);
       if (matcher.name === 'le') conditions.push(`(type IN ('histogram', 'exponential') OR ${condition})`);
       else if (matcher.name === 'quantile') conditions.push(`(type = 'summary' OR ${condition})`);
       else conditions.push(condition);
@@ -222,8 +232,18 @@ async function selectPart(
   conditions.push(`(${nameTests.join(' OR ')})`);
   const chosen = `FROM ${part.dictionary} WHERE ${conditions.join(' AND ')}`;
   const series = new Map<bigint, KnownSeries>();
-  for (const [id, name, type, labels, temporality, ...byName] of await session.rows(
-    `SELECT id, name, type, labels, temporality, ${nameTests.join(', ')} ${chosen}`,
+  const parsed = new Map<string, Labels>();
+  const labelsIn = (text: unknown): Labels => {
+    const json = String(text);
+    let labels = parsed.get(json);
+    if (labels === undefined) {
+      labels = JSON.parse(json) as Labels;
+      parsed.set(json, labels);
+    }
+    return labels;
+  };
+  for (const [id, name, type, ofPoint, ofResource, temporality, ...byName] of await session.rows(
+    `SELECT id, name, type, labels, resource_labels, temporality, ${nameTests.join(', ')} ${chosen}`,
     params,
   )) {
     const kind = String(type) as SeriesType;
@@ -232,7 +252,7 @@ async function selectPart(
     series.set(id as bigint, {
       name: String(name),
       type: kind,
-      labels: JSON.parse(String(labels)) as { [name: string]: string },
+      labels: seriesLabels(labelsIn(ofPoint), labelsIn(ofResource)),
       // A sum that may fall as well is shown as a gauge, and its points are what they are.
       delta: Number(temporality) === deltaTemporality && kind !== 'gauge',
       wanted,

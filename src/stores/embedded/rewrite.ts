@@ -9,6 +9,7 @@ import { planJoin } from './join.ts';
 import type { ShelfKind } from './kind.ts';
 import type { FileEntry } from './manifest.ts';
 import { planMerge, uniteKeys, uniteNames, unitePromoted } from './merge.ts';
+import { eachOnce } from './parts.ts';
 
 // Files in the place of others: merges, and erasures, of which one is under way at a time.
 
@@ -86,13 +87,14 @@ export class Rewriter {
       return;
     }
     const paths = (name: string) => chosen.map(({ base }) => joinPath(folder, base + name));
-    const from = (name: string) => `read_parquet([${paths(name).map(literal).join(', ')}], union_by_name = true)`;
+    const from = (name: string, more = '') =>
+      `read_parquet([${paths(name).map(literal).join(', ')}], union_by_name = true${more})`;
     const merged = await this.#write({
       hour: chosen[0]!.hour,
       level: Math.max(...chosen.map(({ level }) => level)) + 1,
       facts: from('.parquet'),
       join: await planJoin(paths('.parquet')),
-      dictionary: `(SELECT DISTINCT ON (id) * FROM ${from('.origins.parquet')})`,
+      dictionary: eachOnce((more) => from('.origins.parquet', more)),
       rollup: kind.mergeRollups(from('.rollup.parquet')),
       known: {
         promoted: unitePromoted(chosen.map(({ promoted }) => promoted))!,

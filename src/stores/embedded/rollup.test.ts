@@ -34,7 +34,7 @@ it('counts what SQL counts', async () => {
         const rows = new Rows(traceKind.columns, new Map([['name', rollUp.names]]));
         const dictionary = new Rows(traceKind.dictionaryColumns);
         const retentionMs = 1e15;
-        const decoder = traceKind.decoder({
+        const decoder = traceKind.decoders()({
           rows,
           dictionary,
           keys: new KeyTable(),

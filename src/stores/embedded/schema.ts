@@ -66,21 +66,25 @@ export const pointColumns: readonly ColumnSpec[] = [
   { name: 'record', type: 'blob' },
 ];
 
-/** A metric with its resource and the attributes of its points. `name` and `labels` as Prometheus has them. */
+/**
+ * A metric with its resource and the attributes of its points. `name` as Prometheus has it; `labels` those of the points,
+ * `resource_labels` those of the resource (labels.ts). Many series share what is coded.
+ */
 export const seriesColumns: readonly ColumnSpec[] = [
-  { name: 'id', type: 'u64' },
-  { name: 'name', type: 'text' },
-  { name: 'type', type: 'text' },
-  { name: 'unit', type: 'text' },
-  { name: 'description', type: 'text' },
-  { name: 'labels', type: 'text' },
-  { name: 'otlp_name', type: 'text' },
+  { name: 'id', type: 'u64', random: true },
+  { name: 'name', type: 'text', coded: true },
+  { name: 'type', type: 'text', coded: true },
+  { name: 'unit', type: 'text', coded: true },
+  { name: 'description', type: 'text', coded: true },
+  { name: 'labels', type: 'text', coded: true },
+  { name: 'resource_labels', type: 'text', coded: true },
+  { name: 'otlp_name', type: 'text', coded: true },
   { name: 'temporality', type: 'i32' },
-  { name: 'service', type: 'text' },
-  { name: 'namespace', type: 'text' },
-  { name: 'environment', type: 'text' },
-  { name: 'resource', type: 'blob' },
-  { name: 'scope', type: 'blob' },
+  { name: 'service', type: 'text', coded: true },
+  { name: 'namespace', type: 'text', coded: true },
+  { name: 'environment', type: 'text', coded: true },
+  { name: 'resource', type: 'blob', coded: true },
+  { name: 'scope', type: 'blob', coded: true },
 ];
 
 export function promotedSpecs(promoted: readonly Promoted[]): ColumnSpec[] {

@@ -8,7 +8,7 @@ import type { FileOps } from './files.ts';
 import { Generation } from './generation.ts';
 import type { HotTables } from './hot.ts';
 import { KeyTable, planPromoted } from './keys.ts';
-import type { ShelfKind } from './kind.ts';
+import type { DecoderTarget, GenerationDecoder, ShelfKind } from './kind.ts';
 import { digestsMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
 import { type FileEntry, type Manifest, writeManifest } from './manifest.ts';
 import { openFolder } from './opening.ts';
@@ -59,6 +59,7 @@ export class Shelf {
   /** Oldest first. */
   readonly #sealed: Generation[] = [];
   readonly #keys = new KeyTable();
+  readonly #decoder: (target: DecoderTarget) => GenerationDecoder;
   #pinnedFiles = new Map<string, number>();
   #unlink = new Set<string>();
   /** Files whose checksums were right when they were read in this process, or that it wrote. */
@@ -88,6 +89,7 @@ export class Shelf {
     damaged: number,
   ) {
     this.kind = kind;
+    this.#decoder = kind.decoders();
     this.#options = options;
     this.#hot = hot;
     this.#manifest = manifest;
@@ -210,7 +212,8 @@ export class Shelf {
 
   #begin(): Generation {
     const { retentionMs, clock } = this.#options;
-    const begun = { promoted: this.#manifest.promoted, retentionMs, nowMs: clock.monotonicMs() };
+    const { promoted } = this.#manifest;
+    const begun = { promoted, retentionMs, nowMs: clock.monotonicMs(), decoder: this.#decoder };
     this.#open = new Generation(this.kind, this.#hot, this.#keys, begun);
     return this.#open;
   }
