@@ -6,7 +6,7 @@ import type { Config } from './config/index.ts';
 import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
 import { staticEnrichment } from './enrich/index.ts';
-import { createIngest } from './ingest/index.ts';
+import { createIngest, openDigestSecret } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
@@ -126,6 +126,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
       logs,
       enrichments: enrichment === undefined ? [] : [enrichment],
       limits: defaultLimits,
+      digestSecret: await openDigestSecret(config.dataDir),
       clock,
       observer: counters,
     }),

@@ -1,1 +1,2 @@
+export { openDigestSecret } from './digest-secret.ts';
 export { createIngest } from './ingest.ts';

@@ -43,6 +43,7 @@ async function start(options: { clusterName?: string; maxBytes?: number } = {}) 
       logs,
       enrichments: enrichment === undefined ? [] : [enrichment],
       limits: defaultLimits,
+      digestSecret: new Uint8Array(32).fill(7),
       clock: systemClock,
       observer: {
         received: (service, signal, records, seq, protocol) =>
@@ -121,7 +122,14 @@ describe('ingest', () => {
       const { accept, heard, logged } = await start();
       const body = traces(['cart', [...Array.from({ length: spans }, () => span('good')), span('bad', 3, 7)]]);
       expect(body.length > inlineBytesMax).toBe(name === 'large');
-      const task = { signal: 'traces', tenant: '', body, limits: defaultLimits, receivedUnixNano: 1n } as const;
+      const task = {
+        signal: 'traces',
+        tenant: '',
+        digestSecret: new Uint8Array(32),
+        body,
+        limits: defaultLimits,
+        receivedUnixNano: 1n,
+      } as const;
       expect(prepareQuickly(task) === undefined).toBe(mendedIn === 'a thread');
       const answer = await accept('traces', new Uint8Array(body), sender);
       expect(answer).toMatchObject({ rejected: 1, message: expect.stringContaining('span id') });

@@ -34,10 +34,12 @@ export function createIngest(parts: {
   readonly logs: Readonly<Record<Signal, Log>>;
   readonly enrichments: readonly Enrichment[];
   readonly limits: Limits;
+  /** See `openDigestSecret`. */
+  readonly digestSecret: Uint8Array;
   readonly clock: Clock;
   readonly observer: IngestObserver;
 }): Ingest {
-  const { logs, enrichments, limits, clock, observer } = parts;
+  const { logs, enrichments, limits, digestSecret, clock, observer } = parts;
   const tenant = ''; // no tenants yet
   const threads = new ThreadPool<Preparation, Prepared>({
     name: 'ingest',
@@ -48,7 +50,7 @@ export function createIngest(parts: {
   const accept: Accept = async (signal, body, sender): Promise<Accepted> => {
     const log = logs[signal];
     const receivedUnixNano = clock.nowUnixNano();
-    const task: Preparation = { signal, tenant, body, limits, receivedUnixNano };
+    const task: Preparation = { signal, tenant, digestSecret, body, limits, receivedUnixNano };
     const prepared = (body.length <= inlineBytesMax ? prepareQuickly(task) : undefined) ?? (await inThread(task));
     const { bytes, walked, services } = prepared;
     for (const { reason, count, first } of prepared.rejections) observer.rejected(signal, count, reason, first);

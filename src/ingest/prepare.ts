@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import type { Signal } from '../base/index.ts';
 import { type Limits, resourceText, rewrite, type Walked, walk } from '../otlp/index.ts';
+import { requestDigest } from './digest.ts';
 import { inlineMendBytesMax } from './limits.ts';
 
 /** A request that was checked: what is done before enrichment and the log, and may be done in a thread. */
@@ -22,6 +22,8 @@ export interface Prepared {
 export interface Preparation {
   readonly signal: Signal;
   readonly tenant: string;
+  /** See `openDigestSecret`. */
+  readonly digestSecret: Uint8Array;
   readonly body: Uint8Array;
   readonly limits: Limits;
   readonly receivedUnixNano: bigint;
@@ -47,7 +49,7 @@ function checked({ signal, body, limits, receivedUnixNano }: Preparation): Walke
 
 function finish(task: Preparation, first: Walked): Prepared {
   const { signal, tenant, body, limits, receivedUnixNano } = task;
-  const digest = requestDigest(tenant, signal, body);
+  const digest = requestDigest(task.digestSecret, tenant, signal, body);
   const fixed = first.clean
     ? { bytes: body, rejected: 0, message: '', rejections: [] }
     : rewrite(signal, body, limits, receivedUnixNano);
@@ -68,23 +70,3 @@ function finish(task: Preparation, first: Walked): Prepared {
       })),
   };
 }
-
-/**
- * 128 bits of SHA-256: no sender can make two requests that differ and share one. The body is hashed alone, since a
- * second piece costs as much as 15 kB of it, and whose it is is mixed in.
- */
-function requestDigest(tenant: string, signal: Signal, body: Uint8Array): Uint8Array {
-  const digest = hash('sha256', body, 'buffer').subarray(0, 16);
-  const whose = `${tenant}\0${signal}`;
-  let mask = masks.get(whose);
-  if (mask === undefined) {
-    mask = hash('sha256', whose, 'buffer');
-    if (masks.size >= masksMax) masks.clear();
-    masks.set(whose, mask);
-  }
-  for (let index = 0; index < 16; index++) digest[index]! ^= mask[index]!;
-  return digest;
-}
-
-const masks = new Map<string, Uint8Array>();
-const masksMax = 10_000;
