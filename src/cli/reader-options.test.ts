@@ -18,6 +18,22 @@ it.each([
   expect(() => parseQuery(query ?? '')).not.toThrow();
 });
 
+it.each([
+  { query: 'a AND (b', service: 'x' },
+  { query: 'a)', also: 'k8s.event.reason:*' },
+])('%j is refused with the positions of what was written', (parts) => {
+  const said = (ask: () => unknown): string => {
+    try {
+      ask();
+      return '';
+    } catch (error) {
+      return error instanceof Error ? error.message : '';
+    }
+  };
+  expect(said(() => parseQuery(parts.query))).toMatch(/position \d/);
+  expect(said(() => fullQuery(parts))).toBe(`query: ${said(() => parseQuery(parts.query))}`);
+});
+
 it('follows the cursor up to the limit', async () => {
   const asked: [number, string | undefined][] = [];
   const fetchPage = async (limit: number, cursor: string | undefined) => {
