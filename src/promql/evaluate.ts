@@ -76,7 +76,7 @@ function evaluate(expression: VectorExpression, steps: Steps, surroundings: Surr
 
 /** At each step the last sample of (step - 5 min, step], unless it is a staleness marker. */
 async function instantVector({ matchers }: VectorSelector, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
-  const found = await select(matchers, steps, lookbackMs, surroundings);
+  const found = await select(matchers, steps, lookbackMs, 'stored', surroundings);
   return eachSeries(found, steps, surroundings, (series) => {
     const isStale = staleAt(series.values);
     let at = -1;
@@ -89,7 +89,7 @@ async function instantVector({ matchers }: VectorSelector, steps: Steps, surroun
 }
 
 async function rates({ of }: Rate, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
-  const found = await select(of.matchers, steps, of.rangeMs, surroundings);
+  const found = await select(of.matchers, steps, of.rangeMs, 'range', surroundings);
   const matrix = await eachSeries(found.map(withoutStale), steps, surroundings, (series) => {
     const resetAt = resets(series);
     let from = 0;
@@ -145,7 +145,7 @@ async function rangeVector(
   surroundings: Surroundings,
 ): Promise<readonly Series[]> {
   const steps = { startMs: timeMs, endMs: timeMs, stepMs: 1 };
-  const found = await select(matchers, steps, rangeMs, surroundings);
+  const found = await select(matchers, steps, rangeMs, 'stored', surroundings);
   return sortedByLabels(found.map(withoutStale).filter(({ values }) => values.length > 0));
 }
 
@@ -154,9 +154,10 @@ function select(
   matchers: VectorSelector['matchers'],
   { startMs, endMs }: Steps,
   windowMs: number,
+  deltasFrom: 'stored' | 'range',
   { reader, samplesMax, cancel }: Surroundings,
 ): Promise<readonly Series[]> {
-  return reader.select({ matchers, startMs: startMs - windowMs + 1, endMs, samplesMax }, cancel);
+  return reader.select({ matchers, startMs: startMs - windowMs + 1, endMs, samplesMax, deltasFrom }, cancel);
 }
 
 /** Without the steps that have no value. */

@@ -119,6 +119,15 @@ describe('selectors', () => {
 
 // Worked by hand from the definition: increase over the sampled interval, times
 // (sampled + to start + to end) / sampled, divided by the seconds of the range.
+/** The same, but only differences between values mean something, as where deltas are summed up. */
+function relativeOnly(loaded: Loaded): Loaded {
+  const select: Loaded['reader']['select'] = async (...asked) => {
+    const found = await loaded.reader.select(...asked);
+    return asked[0].deltasFrom === 'stored' ? found : found.map((series) => ({ ...series, relative: true }));
+  };
+  return { ...loaded, reader: { ...loaded.reader, select } };
+}
+
 describe('rate', () => {
   it.each([
     // Samples each 60 s up to the window's end: 4 of them in (60, 300]; sampled 180 s, 60 s to the start (< 66): 40/240.
@@ -197,6 +206,14 @@ describe('rate', () => {
     const [found = ''] = await at(seconds, `rate(m[${range}])`, load(every, series));
     expect(found.startsWith('{} ')).toBe(true);
     expect(Number(found.slice(3))).toBeCloseTo(rate, 12);
+  });
+  it('of a counter that does not begin where it reads zero reaches to the edge of the window', async () => {
+    const loaded = load(60, 'm 0+10x3');
+    expect(await at(180, 'rate(m[4m])', loaded)).toEqual([`{} ${formatValue((30 * (180 + 0 + 0)) / 180 / 240)}`]);
+    const relative = relativeOnly(loaded);
+    expect(await at(180, 'rate(m[4m])', relative)).toEqual([`{} ${formatValue((30 * (180 + 60 + 0)) / 180 / 240)}`]);
+    // What it is now is asked for from its beginning.
+    expect(await at(180, 'm', relative)).toEqual(['{__name__="m"} 30']);
   });
 
   it.each([

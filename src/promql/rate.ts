@@ -10,7 +10,7 @@ export function resets({ values }: Series): readonly number[] {
 /**
  * Increase per second of a counter, extrapolated to the window as Prometheus does it: all the way where the window's
  * edge is nearer than 1.1 average distances between samples, else by half a distance; never below the point where the
- * counter was zero.
+ * counter was zero, unless its values are relative: then it does not begin where it reads zero.
  * @param series   Without staleness markers.
  * @param resetAt  As `resets` gives them.
  * @param from     First sample in the window.
@@ -20,7 +20,7 @@ export function resets({ values }: Series): readonly number[] {
  * @see Prometheus 3, promql/functions.go, `extrapolatedRate`.
  */
 export function rate(
-  { timestampsMs, values }: Series,
+  { timestampsMs, values, relative }: Series,
   resetAt: readonly number[],
   from: number,
   to: number,
@@ -42,7 +42,7 @@ export function rate(
   let toStart = (firstMs - (endMs - rangeMs)) / 1000;
   let toEnd = (endMs - lastMs) / 1000;
   if (toStart >= threshold) toStart = distance / 2;
-  const toZero = increase > 0 && first >= 0 ? sampled * (first / increase) : toStart;
+  const toZero = increase > 0 && first >= 0 && relative !== true ? sampled * (first / increase) : toStart;
   if (toZero < toStart) toStart = toZero;
   if (toEnd >= threshold) toEnd = distance / 2;
   return increase * ((sampled + toStart + toEnd) / sampled / (rangeMs / 1000));

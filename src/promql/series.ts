@@ -5,12 +5,15 @@ export interface Series {
   readonly labels: { readonly [name: string]: string };
   readonly timestampsMs: Float64Array;
   readonly values: Float64Array;
+  /** True: only differences between values mean something. See `select`. */
+  readonly relative?: boolean;
 }
 
 /** Where samples come from. */
 export interface SeriesReader {
   /**
-   * @param select  `startMs` and `endMs` inclusive; `samplesMax`: Fault `unprocessable` when passed.
+   * @param select  `startMs` and `endMs` inclusive; `samplesMax`: Fault `unprocessable` when passed. `deltasFrom`: whether
+   *                points that are deltas are summed up from the first one stored, or of the range (`relative`).
    */
   select(
     select: {
@@ -18,6 +21,7 @@ export interface SeriesReader {
       readonly startMs: number;
       readonly endMs: number;
       readonly samplesMax: number;
+      readonly deltasFrom: 'stored' | 'range';
     },
     cancel: AbortSignal,
   ): Promise<readonly Series[]>;
@@ -47,5 +51,5 @@ export function withoutStale(series: Series): Series {
     timestampsMs[to] = series.timestampsMs[index]!;
     values[to++] = series.values[index]!;
   }
-  return { labels: series.labels, timestampsMs, values };
+  return { ...series, timestampsMs, values };
 }

@@ -58,7 +58,7 @@ async function grow(
   const counters = new Map<string, Growth & { last: number; seenMs: number }>();
   for (const [index, { startMs: from, endMs }] of at.entries()) {
     for (const { labels, timestampsMs, values } of await metrics.select(
-      { matchers, startMs: from, endMs, samplesMax },
+      { matchers, startMs: from, endMs, samplesMax, deltasFrom: 'range' },
       cancel,
     )) {
       const key = JSON.stringify(Object.entries(labels).sort());

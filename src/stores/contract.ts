@@ -255,6 +255,8 @@ export interface Series {
   readonly labels: { readonly [name: string]: string };
   readonly timestampsMs: Float64Array;
   readonly values: Float64Array;
+  /** True: only differences between values mean something. See `SeriesSelect.deltasFrom`. */
+  readonly relative?: boolean;
 }
 
 export interface SeriesSelect {
@@ -264,6 +266,12 @@ export interface SeriesSelect {
   readonly endMs: number;
   /** Fault `unprocessable` when passed. */
   readonly samplesMax: number;
+  /**
+   * Where a counter or a histogram whose points are deltas begins to be summed up. `stored`: with the oldest point there is,
+   * so that a value is the same in whatever range it is asked for; what is stored of these series is read. `range`: with the
+   * first point of the range; such a series is `relative`.
+   */
+  readonly deltasFrom: 'stored' | 'range';
 }
 
 /** A whole answer of Prometheus' HTTP API, `{"status":"success","data":…}`, as UTF-8 JSON. */

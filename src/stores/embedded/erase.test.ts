@@ -102,6 +102,7 @@ async function told(store: EmbeddedStore) {
             startMs: Number(range.startUnixNano / 1_000_000n),
             endMs: Number(range.endUnixNano / 1_000_000n),
             samplesMax: 1000,
+            deltasFrom: 'stored',
           },
           never,
         )

@@ -146,11 +146,11 @@ async function select(
   store: EmbeddedStore,
   matchers: readonly LabelMatcher[],
   samplesMax = 1000,
+  options: { fromSeconds?: number; toSeconds?: number; deltasFrom?: 'stored' | 'range' } = {},
 ): Promise<readonly Series[]> {
-  return store.readers.metrics!.select(
-    { matchers, startMs: noonMs - 60_000, endMs: noonMs + 60_000, samplesMax },
-    never,
-  );
+  const { fromSeconds = -60, toSeconds = 60, deltasFrom = 'stored' } = options;
+  const [startMs, endMs] = [noonMs + fromSeconds * 1000, noonMs + toSeconds * 1000];
+  return store.readers.metrics!.select({ matchers, startMs, endMs, samplesMax, deltasFrom }, never);
 }
 
 /** Series as one line each, without the labels that all of them have. */
@@ -369,6 +369,44 @@ describe('deltas are given as running totals', () => {
       await store.rollAll();
       expect(drawn(await select(store, hits))).toEqual(['hits_total{} 10@-10 11@0 13@10 NaN@20 17@30']);
     } else expect(drawn(await select(store, [named('=~', '.+')]))).toEqual(lines);
+  });
+
+  it.each([
+    { state: 'hot', fromSeconds: 5 },
+    { state: 'rolled', fromSeconds: 5 },
+    { state: 'the earlier ones in files', fromSeconds: 5 },
+    { state: 'rolled', fromSeconds: 15 },
+    { state: 'the earlier ones in files', fromSeconds: 25 },
+  ])('that are the same in any range: $state, from $fromSeconds s', async ({ state, fromSeconds }) => {
+    await using folder = await folderOfOwn();
+    await using store = await openStore(folder.path);
+    // An end among the earlier points counts nothing, and a pod of its own that has ended is no part of the others.
+    const ended = [metric('hits', '', 7, [numberPoint(50, { pod: 'gone' }, -50)], monotonicDelta)];
+    const changed = [
+      metric('hits', '', 7, [numberPoint(6, {}, 40)], monotonicDelta),
+      metric('took', 's', 9, [histogram([1, 1], [5], 4, 0, 40), histogram([0, 0], [5], 0, 1, 30)], delta),
+      metric('size', '', 10, [exponential(0, 3, [1], 1, 40)], delta),
+    ];
+    await write(store, 'metrics', [frame(1, request(resource, [...deltas, ...ended]), 11)]);
+    if (state === 'the earlier ones in files') await store.rollAll();
+    await write(store, 'metrics', [frame(2, request(resource, changed), 4)]);
+    if (state === 'rolled') await store.rollAll();
+
+    const whole = drawn(await select(store, [named('=~', '.+')]));
+    const later = await select(store, [named('=~', '.+')], 1000, { fromSeconds });
+    const cut = (line: string) => {
+      const [series, ...samples] = line.split(' ');
+      const kept = samples.filter((sample) => Number(sample.split('@')[1]) >= fromSeconds);
+      return kept.length === 0 ? [] : [[series, ...kept].join(' ')];
+    };
+    expect(drawn(later)).toEqual(whole.flatMap(cut));
+    expect(later.some(({ relative }) => relative)).toBe(false);
+    expect(whole).toContain('hits_total{} 1@0 3@10 NaN@20 7@30 13@40');
+
+    // For what needs no more than differences nothing before is read.
+    const relative = await select(store, [named('=', 'hits_total')], 1000, { fromSeconds: 25, deltasFrom: 'range' });
+    expect(drawn(relative)).toEqual(['hits_total{} 4@30 10@40']);
+    expect(relative[0]!.relative).toBe(true);
   });
 
   it('also where a sender changes over to totals', async () => {

@@ -106,6 +106,18 @@ export function atAllBounds(points: readonly HistogramPoint[]): HistogramPoint[]
   });
 }
 
+/** What two points of one series that are deltas come to. */
+export function sumOf(a: HistogramPoint, b: HistogramPoint): HistogramPoint {
+  const [left, right] = atAllBounds([a, b]);
+  return {
+    count: a.count + b.count,
+    sum: a.sum === undefined ? b.sum : a.sum + (b.sum ?? 0),
+    cumulative: left!.cumulative.map(([le, count], index) => [le, count + right!.cumulative[index]![1]]),
+    least: a.least + b.least,
+    stale: false,
+  };
+}
+
 function buckets(message: Reader): { offset: number; counts: number[] } {
   let offset = 0;
   const counts: number[] = [];

@@ -12,9 +12,10 @@ import {
   labelNumber,
   type SummaryPoint,
   summaryPoint,
+  sumOf,
 } from './points.ts';
 import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
-import { Collected, type Samples } from './samples.ts';
+import { Collected, keyOf, type Samples } from './samples.ts';
 import type { SeriesType } from './series.ts';
 import { member } from './sql.ts';
 
@@ -22,8 +23,8 @@ import { member } from './sql.ts';
  * Metrics under Prometheus' names. Notes on what it makes of OTLP:
  * - histograms: `_bucket` with `le`, `_sum`, `_count`; exponential ones too, with powers of two as bounds (points.ts);
  * - summaries: the name with `quantile`, `_sum`, `_count`;
- * - counters and histograms of delta temporality are given as running totals since the start of what is asked for, so that
- *   `rate` is right (samples.ts);
+ * - counters and histograms of delta temporality are given as running totals, as Prometheus has them where something before
+ *   it adds them up (samples.ts; `SeriesSelect.deltasFrom`);
  * - a point with the flag "no recorded value" is a StaleNaN.
  */
 export function metricReader(options: ReadOptions): MetricReader {
@@ -81,15 +82,26 @@ export function metricReader(options: ReadOptions): MetricReader {
           collected: new Collected(select.samplesMax),
           test: await LabelTest.prepare(session, select.matchers),
           exponentials: new Map(),
+          deltas: false,
+          before: false,
         };
         for (const part of options.shelf.grouped(within(parts, range), filesAtOnce)) {
           await options.shelf.readPart(part, (each) => selectPart(session, each, select, range, into));
         }
-        for (const { known, timesMs, points } of into.exponentials.values()) {
-          for (const [index, point] of atAllBounds(points).entries())
-            await expandHistogram(known, timesMs[index]!, point, into);
+        const relative = select.deltasFrom === 'range';
+        const summing: Selection = { ...into, before: true };
+        if (into.deltas && !relative) {
+          const before = { startUnixNano: 0n, endUnixNano: range.startUnixNano };
+          for (const part of options.shelf.grouped(within(parts, before), filesAtOnce))
+            await options.shelf.readPart(part, (each) => selectPart(session, each, select, before, summing));
         }
-        return into.collected.series();
+        for (const { known, timesMs, points, before } of into.exponentials.values()) {
+          // Which bounds it has is known when all of its points are.
+          const all = atAllBounds(before === undefined ? points : [...points, before]);
+          for (const [index, timeMs] of timesMs.entries()) await expandHistogram(known, timeMs, all[index]!, into);
+          if (before !== undefined) await expandHistogram(known, 0, all.at(-1)!, summing);
+        }
+        return into.collected.series(relative);
       }),
   };
 }
@@ -195,15 +207,28 @@ interface KnownSeries {
   readonly delta: boolean;
   /** The expansions whose names match. */
   readonly wanted: ReadonlySet<Suffix>;
-  readonly made: Map<string, Samples>;
+  /** Where the samples of each go that is made of it; undefined: there are none, and what came before is not asked for. */
+  readonly made: Map<string, Samples | undefined>;
 }
 
 /** What the parts are read into. */
 interface Selection {
   readonly collected: Collected;
   readonly test: LabelTest;
-  /** By the series' id: which bounds it has is known when all of its points are. */
-  readonly exponentials: Map<bigint, { known: KnownSeries; timesMs: number[]; points: HistogramPoint[] }>;
+  /** By what names the series. */
+  readonly exponentials: Map<string, Exponential>;
+  /** Whether any series whose points are deltas was met. */
+  deltas: boolean;
+  /** Only what deltas come to is taken, for series that have samples already. */
+  readonly before: boolean;
+}
+
+interface Exponential {
+  readonly known: KnownSeries;
+  readonly timesMs: number[];
+  readonly points: HistogramPoint[];
+  /** What those before the range come to. */
+  before: HistogramPoint | undefined;
 }
 
 async function selectPart(
@@ -230,6 +255,7 @@ async function selectPart(
     return tests.length === 0 ? 'TRUE' : `(${tests.join(' AND ')})`;
   });
   conditions.push(`(${nameTests.join(' OR ')})`);
+  if (into.before) conditions.push(`temporality = ${deltaTemporality} AND type <> 'gauge'`);
   const chosen = `FROM ${part.dictionary} WHERE ${conditions.join(' AND ')}`;
   const series = new Map<bigint, KnownSeries>();
   const parsed = new Map<string, Labels>();
@@ -249,20 +275,26 @@ async function selectPart(
     const kind = String(type) as SeriesType;
     const wanted = new Set(expansions[kind].filter((suffix) => byName[suffixes.indexOf(suffix)] === true));
     if (wanted.size === 0) continue;
-    series.set(id as bigint, {
-      name: String(name),
-      type: kind,
-      labels: seriesLabels(labelsIn(ofPoint), labelsIn(ofResource)),
-      // A sum that may fall as well is shown as a gauge, and its points are what they are.
-      delta: Number(temporality) === deltaTemporality && kind !== 'gauge',
-      wanted,
-      made: new Map(),
-    });
+    // A sum that may fall as well is shown as a gauge, and its points are what they are.
+    const delta = Number(temporality) === deltaTemporality && kind !== 'gauge';
+    into.deltas ||= delta;
+    const labels = seriesLabels(labelsIn(ofPoint), labelsIn(ofResource));
+    series.set(id as bigint, { name: String(name), type: kind, labels, delta, wanted, made: new Map() });
   }
   if (series.size === 0) return;
   const where = `${timeCondition(range, params)} AND series IN (SELECT id ${chosen})`;
+  if (into.before) {
+    for (const [id, sum] of await session.rows(
+      `SELECT series, sum(value) FROM ${part.facts} JOIN (SELECT id, type ${chosen}) ON id = series
+       WHERE ${where} AND type = 'counter' AND NOT isnan(value) GROUP BY series`,
+      params,
+    )) {
+      const known = series.get(id as bigint)!;
+      into.collected.deltasOf({ __name__: known.name, ...known.labels })?.addBefore(Number(sum));
+    }
+  }
   const [counted] = await session.rows(`SELECT count(*) FROM ${part.facts} WHERE ${where}`, params);
-  if (Number(counted![0]) > select.samplesMax) {
+  if (!into.before && Number(counted![0]) > select.samplesMax) {
     throw new Fault(
       'unprocessable',
       `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`,
@@ -283,7 +315,7 @@ async function selectPart(
         if (known === undefined) continue;
         const timeMs = Number(times[row]!);
         if (known.type === 'gauge' || known.type === 'counter') {
-          if (columns.isNull(2, row)) continue;
+          if (columns.isNull(2, row) || into.before) continue;
           let list = samples.get(ids[row]!);
           if (list === undefined) {
             list = into.collected.of({ __name__: known.name, ...known.labels }, known.delta);
@@ -296,20 +328,26 @@ async function selectPart(
         if (record === undefined) continue;
         if (known.type === 'summary') await expandSummary(known, timeMs, summaryPoint(record), into);
         else if (known.type === 'histogram') await expandHistogram(known, timeMs, histogramPoint(record), into);
-        else {
-          into.collected.counted();
-          const id = ids[row]!;
-          let found = into.exponentials.get(id);
-          if (found === undefined) {
-            found = { known, timesMs: [], points: [] };
-            into.exponentials.set(id, found);
-          }
-          found.timesMs.push(timeMs);
-          found.points.push(exponentialPoint(record));
-        }
+        else takeExponential(known, timeMs, exponentialPoint(record), into);
       }
     },
   );
+}
+
+function takeExponential(known: KnownSeries, timeMs: number, point: HistogramPoint, into: Selection): void {
+  const key = keyOf({ __name__: known.name, ...known.labels });
+  let found = into.exponentials.get(key);
+  if (into.before) {
+    if (found !== undefined && !point.stale) found.before = found.before ? sumOf(found.before, point) : point;
+    return;
+  }
+  into.collected.counted();
+  if (found === undefined) {
+    found = { known, timesMs: [], points: [], before: undefined };
+    into.exponentials.set(key, found);
+  }
+  found.timesMs.push(timeMs);
+  found.points.push(point);
 }
 
 /** AggregationTemporality.DELTA of OTLP metrics.proto. */
@@ -323,20 +361,16 @@ function bitsOf(value: number): bigint {
 }
 
 /** Takes a summary apart into the series that Prometheus would have. */
-async function expandSummary(
-  known: KnownSeries,
-  timeMs: number,
-  point: SummaryPoint,
-  { collected, test }: Selection,
-): Promise<void> {
-  if (known.wanted.has('_sum')) add(collected, known, timeMs, '_sum', {}, point.sum, point.stale);
-  if (known.wanted.has('_count')) add(collected, known, timeMs, '_count', {}, point.count, point.stale);
+async function expandSummary(known: KnownSeries, timeMs: number, point: SummaryPoint, into: Selection): Promise<void> {
+  const { test } = into;
+  if (known.wanted.has('_sum')) add(into, known, timeMs, '_sum', {}, point.sum, point.stale);
+  if (known.wanted.has('_count')) add(into, known, timeMs, '_count', {}, point.count, point.stale);
   if (!known.wanted.has('')) return;
   const texts = point.quantiles.map(([quantile]) => labelNumber(quantile));
   await test.learn('quantile', texts);
   for (const [index, [, value]] of point.quantiles.entries()) {
     const quantile = texts[index]!;
-    if (test.passes('quantile', quantile)) add(collected, known, timeMs, '', { quantile }, value, point.stale);
+    if (test.passes('quantile', quantile)) add(into, known, timeMs, '', { quantile }, value, point.stale);
   }
 }
 
@@ -345,24 +379,25 @@ async function expandHistogram(
   known: KnownSeries,
   timeMs: number,
   point: HistogramPoint,
-  { collected, test }: Selection,
+  into: Selection,
 ): Promise<void> {
+  const { test } = into;
   const { stale } = point;
   if (known.wanted.has('_sum') && (point.sum !== undefined || stale))
-    add(collected, known, timeMs, '_sum', {}, point.sum ?? 0, stale);
-  if (known.wanted.has('_count')) add(collected, known, timeMs, '_count', {}, point.count, stale);
+    add(into, known, timeMs, '_sum', {}, point.sum ?? 0, stale);
+  if (known.wanted.has('_count')) add(into, known, timeMs, '_count', {}, point.count, stale);
   if (!known.wanted.has('_bucket')) return;
   const bounds = point.cumulative.map(([le]) => labelNumber(le));
   await test.learn('le', [...bounds, '+Inf']);
   for (const [index, [, count]] of point.cumulative.entries()) {
     const le = bounds[index]!;
-    if (le !== '+Inf' && test.passes('le', le)) add(collected, known, timeMs, '_bucket', { le }, count, stale);
+    if (le !== '+Inf' && test.passes('le', le)) add(into, known, timeMs, '_bucket', { le }, count, stale);
   }
-  if (test.passes('le', '+Inf')) add(collected, known, timeMs, '_bucket', { le: '+Inf' }, point.count, stale);
+  if (test.passes('le', '+Inf')) add(into, known, timeMs, '_bucket', { le: '+Inf' }, point.count, stale);
 }
 
 function add(
-  collected: Collected,
+  into: Selection,
   known: KnownSeries,
   timeMs: number,
   suffix: Suffix,
@@ -372,9 +407,11 @@ function add(
 ): void {
   const key = `${suffix}\0${extra.le ?? extra.quantile ?? ''}`;
   let list = known.made.get(key);
-  if (list === undefined) {
-    list = collected.of({ __name__: known.name + suffix, ...known.labels, ...extra }, known.delta);
+  if (list === undefined && !known.made.has(key)) {
+    const labels = { __name__: known.name + suffix, ...known.labels, ...extra };
+    list = into.before ? into.collected.deltasOf(labels) : into.collected.of(labels, known.delta);
     known.made.set(key, list);
   }
-  list.add(timeMs, stale ? staleBits : bitsOf(value));
+  if (!into.before) list!.add(timeMs, stale ? staleBits : bitsOf(value));
+  else if (!stale) list?.addBefore(value);
 }

@@ -13,6 +13,12 @@ export class Collected {
     this.#samplesMax = samplesMax;
   }
 
+  /** The deltas of a series of which there are some already. */
+  deltasOf(labels: Labels): Samples | undefined {
+    const deltas = this.#series.get(keyOf(labels))?.deltas;
+    return deltas === undefined || deltas.length === 0 ? undefined : deltas;
+  }
+
   /** @param delta Each sample is what came since the one before. */
   of(labels: Labels, delta: boolean): Samples {
     const key = keyOf(labels);
@@ -35,18 +41,21 @@ export class Collected {
     }
   }
 
-  series(): Series[] {
+  /** @param relative Deltas from before are missing. */
+  series(relative: boolean): Series[] {
     const series: Series[] = [];
     for (const { labels, totals, deltas } of this.#series.values()) {
       if (totals.length + deltas.length === 0) continue;
+      const marked = relative && deltas.length > 0 ? { relative: true } : {};
       totals.addRunning(deltas);
-      series.push({ labels, ...totals.sorted() });
+      series.push({ labels, ...totals.sorted(), ...marked });
     }
     return series;
   }
 }
 
-function keyOf(labels: Labels): string {
+/** What names a series. */
+export function keyOf(labels: Labels): string {
   return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -57,6 +66,7 @@ export class Samples {
   /** As bits, so that each NaN stays what it is. */
   #bits = new BigUint64Array(0);
   #length = 0;
+  #before = 0;
 
   constructor(counted: () => void) {
     this.#counted = counted;
@@ -71,11 +81,16 @@ export class Samples {
     this.#push(timeMs, bits);
   }
 
+  /** What deltas that are no samples here come to: the running totals begin above it. */
+  addBefore(value: number): void {
+    this.#before += value;
+  }
+
   /** Adds the running totals of samples that are deltas; a NaN, the marker of an end among them, stays where it is. */
   addRunning(deltas: Samples): void {
     const value = new Float64Array(1);
     const bits = new BigUint64Array(value.buffer);
-    let total = 0;
+    let total = deltas.#before;
     for (const index of deltas.#order()) {
       bits[0] = deltas.#bits[index]!;
       if (!Number.isNaN(value[0]!)) {

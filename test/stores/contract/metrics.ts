@@ -88,7 +88,7 @@ function select(name: string, matchers: readonly LabelMatcher[], from = -minute,
     ask: async (readers, { start }) => {
       const ms = (at: bigint) => Number((start + at) / 1_000_000n);
       const found = await readers.metrics!.select(
-        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000 },
+        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000, deltasFrom: 'stored' },
         never,
       );
       const rows = found.map(({ labels, timestampsMs, values }) => ({
