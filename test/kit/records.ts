@@ -8,10 +8,12 @@ import { getJson, type Running } from './process.ts';
 
 export const protocols = ['grpc', 'http/protobuf', 'http/json'] as const;
 export type Protocol = (typeof protocols)[number];
+/** Where a server listens. */
+export type Target = Pick<Running, 'http' | 'otlpHttp' | 'otlpGrpc'>;
 
 /** Exports one record that nothing else equals, and resolves when it is acknowledged. @returns What finds it again. */
 export async function exportRecord(
-  to: Running,
+  to: Target,
   signal: Signal,
   protocol: Protocol,
   options: { times?: number } = {},
@@ -27,7 +29,7 @@ export async function exportRecord(
 }
 
 /** How often REST shows the record. */
-export async function storedTimes(at: Running, signal: Signal, id: string): Promise<number> {
+export async function storedTimes(at: Pick<Target, 'http'>, signal: Signal, id: string): Promise<number> {
   if (signal === 'traces') {
     const answer = await fetch(`${at.http}/api/v1/traces/${id}`);
     if (answer.status === 404) return 0;
@@ -44,7 +46,7 @@ export async function storedTimes(at: Running, signal: Signal, id: string): Prom
   return data.result.length;
 }
 
-export async function isStored(at: Running, signal: Signal, id: string): Promise<boolean> {
+export async function isStored(at: Pick<Target, 'http'>, signal: Signal, id: string): Promise<boolean> {
   return (await storedTimes(at, signal, id)) > 0;
 }
 
