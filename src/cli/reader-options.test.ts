@@ -18,6 +18,22 @@ it.each([
   expect(() => parseQuery(query ?? '')).not.toThrow();
 });
 
+it.each([
+  { query: 'a AND (b', service: 'x' },
+  { query: 'a)', also: 'k8s.event.reason:*' },
+])('%j is refused with the positions of what was written', (parts) => {
+  const said = (ask: () => unknown): string => {
+    try {
+      ask();
+      return '';
+    } catch (error) {
+      return error instanceof Error ? error.message : '';
+    }
+  };
+  expect(said(() => parseQuery(parts.query))).toMatch(/position \d/);
+  expect(said(() => fullQuery(parts))).toBe(`query: ${said(() => parseQuery(parts.query))}`);
+});
+
 it('follows the cursor up to the limit', async () => {
   const asked: [number, string | undefined][] = [];
   const fetchPage = async (limit: number, cursor: string | undefined) => {
@@ -56,8 +72,8 @@ it.each([
 
 it('tail shows a record once, and forgets the oldest', () => {
   const seen = new SeenRecords(2);
-  const records = [at(1, 'a'), at(2, 'b'), at(1, 'a'), at(3, 'a'), at(2, 'b'), at(1, 'a')];
-  expect(records.map((record) => seen.add(record))).toEqual([true, true, false, true, false, true]);
-  expect(seen.newest).toBe(3n * second);
-  expect(seen.forgotten).toBe(2n * second);
+  const added = ['a', 'b', 'a', 'c', 'b', 'a'].map((id, i) => seen.add(at(i, id)));
+  expect(added).toEqual([true, true, false, true, false, true]);
+  expect(seen.newest).toBe(5n * second);
+  expect(seen.forgotten).toBe(second);
 });

@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { durationNanos } from '../query/index.ts';
+import { Fault } from '../base/index.ts';
+import { durationNanos, parseQuery } from '../query/index.ts';
+import { CommandFailure } from './failure.ts';
 import type { Outcome } from './program.ts';
 import { connect, type Parameters, type Rest } from './rest.ts';
 import { type OutputFormat, outputFormats } from './table.ts';
@@ -72,7 +74,11 @@ export function reading(command: Command, outcome: Outcome): Reading {
   };
 }
 
-/** The query with the conditions that options stand for; undefined where there is nothing to ask. */
+/**
+ * The query with the conditions that options stand for; undefined where there is nothing to ask.
+ * @throws CommandFailure `usage` where it is no query and would stand in parentheses: what the server then says of its
+ *         positions would be told of another text than the one that was written.
+ */
 export function fullQuery(parts: {
   query: string | undefined;
   service?: string | undefined;
@@ -89,7 +95,14 @@ export function fullQuery(parts: {
   const own = parts.query?.trim() === '' ? undefined : parts.query;
   // Alone it goes as it is, so that the positions in what the server says about it are right.
   if (conditions.length === 0) return own;
-  return [...(own === undefined ? [] : [`(${own})`]), ...conditions].join(' AND ');
+  if (own === undefined) return conditions.join(' AND ');
+  try {
+    parseQuery(own);
+  } catch (error) {
+    if (error instanceof Fault) throw new CommandFailure('usage', `query: ${error.message}`);
+    throw error;
+  }
+  return [`(${own})`, ...conditions].join(' AND ');
 }
 
 /** Tells what a bounded scan left out. */

@@ -158,6 +158,15 @@ describe('ingest', () => {
     expect(await logged('logs')).toHaveLength(3);
   });
 
+  it('names each of two equal log requests without any time anew, so that their records get ids of their own', async () => {
+    const { accept, logged } = await start();
+    for (const time of ['0', '0']) await accept('logs', logsOf(time, '0'), sender);
+    const names = (await logged('logs')).map(({ digest }) => Buffer.from(digest).toString('hex'));
+    expect(new Set(names).size).toBe(2);
+    // The name is in the frame: whoever reads the log again, after a crash as well, gives the records the same ids.
+    expect((await logged('logs')).map(({ digest }) => Buffer.from(digest).toString('hex'))).toEqual(names);
+  });
+
   it('says malformed and where, whatever the size', async () => {
     const { accept, logged } = await start();
     const large = new Uint8Array(inlineBytesMax + 10).fill(0xff);

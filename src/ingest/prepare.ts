@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Signal } from '../base/index.ts';
 import { type Limits, resourceText, rewrite, type Walked, walk } from '../otlp/index.ts';
 import { requestDigest } from './digest.ts';
@@ -5,7 +6,10 @@ import { inlineMendBytesMax } from './limits.ts';
 
 /** A request that was checked: what is done before enrichment and the log, and may be done in a thread. */
 export interface Prepared {
-  /** 16 bytes. Made of the bytes that came: what is added later may differ between two tries. */
+  /**
+   * 16 bytes. Made of the bytes that came: what is added later may differ between two tries. Random where `recognise` is
+   * false: stores make their ids of it, and the second of two equal requests would be taken for the first come again.
+   */
   readonly digest: Uint8Array;
   /** The message without the records that were rejected. */
   readonly bytes: Uint8Array;
@@ -49,7 +53,8 @@ function checked({ signal, body, limits, receivedUnixNano }: Preparation): Walke
 
 function finish(task: Preparation, first: Walked): Prepared {
   const { signal, tenant, body, limits, receivedUnixNano } = task;
-  const digest = requestDigest(task.digestSecret, tenant, signal, body);
+  const recognise = first.hasTimestamp;
+  const digest = recognise ? requestDigest(task.digestSecret, tenant, signal, body) : randomBytes(16);
   const fixed = first.clean
     ? { bytes: body, rejected: 0, message: '', rejections: [] }
     : rewrite(signal, body, limits, receivedUnixNano);
@@ -61,7 +66,7 @@ function finish(task: Preparation, first: Walked): Prepared {
     rejected: fixed.rejected,
     message: fixed.message,
     rejections: fixed.rejections,
-    recognise: first.hasTimestamp,
+    recognise,
     services: walked.resources
       .filter(({ records }) => records > 0)
       .map((resource) => ({

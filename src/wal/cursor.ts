@@ -2,7 +2,7 @@ import type { Cursor } from './contract.ts';
 import type { PlaceFile } from './slots.ts';
 
 /** What a cursor needs of its log. */
-interface Owner {
+export interface CursorOwner {
   readonly logId: string;
   readonly durableSeq: number;
   /** Numbers up to `seq` were given out in a part of the log that is lost: they are never given out again. */
@@ -14,11 +14,11 @@ interface Owner {
 export class LogCursor implements Cursor {
   readonly name: string;
   readonly #file: PlaceFile;
-  readonly #owner: Owner;
+  readonly #owner: CursorOwner;
   #settledSeq: number;
   #forgotten = false;
 
-  constructor(name: string, file: PlaceFile, settledSeq: number, owner: Owner) {
+  constructor(name: string, file: PlaceFile, settledSeq: number, owner: CursorOwner) {
     this.name = name;
     this.#file = file;
     this.#settledSeq = settledSeq;

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, Fault, type Signal } from '../base/index.ts';
 import { ActiveSegment } from './active.ts';
 import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
-import { LogCursor } from './cursor.ts';
+import { LogCursors } from './cursors.ts';
 import { DigestFiles } from './digests.ts';
 import { Disk } from './disk.ts';
 import { type FileSystem, hasCode, systemFiles } from './files.ts';
@@ -11,7 +11,6 @@ import { encodeHead, paddingOf, sealHead } from './frame.ts';
 import {
   answerMessageMax,
   briefRetryAfterMs,
-  cursorFlushMs,
   diskCheckMs,
   fullRetryAfterMs,
   groupBytesMax,
@@ -23,11 +22,11 @@ import {
   waitingBytesMax,
 } from './limits.ts';
 import type { Quarantine } from './quarantine.ts';
-import { cursorPath, type Recovered, recover, type SealedSegment } from './recover.ts';
+import { type Recovered, recover, type SealedSegment } from './recover.ts';
 import { type Remembered, RepeatTable } from './repeats.ts';
 import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
-import { PlaceFile } from './slots.ts';
+import type { PlaceFile } from './slots.ts';
 import { Spare } from './spare.ts';
 
 // The owner's side of a log. What holds, each with a test of that name beside this file:
@@ -118,7 +117,7 @@ class SegmentedLog implements OwnedLog {
   readonly #segmentBytes: number;
   readonly #quarantine: Quarantine;
   readonly #state: PlaceFile;
-  readonly #cursors = new Map<string, LogCursor>();
+  readonly #cursors: LogCursors;
   readonly #listeners: ((seq: number) => void)[] = [];
   readonly #digestFiles: DigestFiles;
 
@@ -149,7 +148,6 @@ class SegmentedLog implements OwnedLog {
   #atBound = false;
   #writtenSinceCheck = true;
   #timer: NodeJS.Timeout | undefined;
-  #flushTimer: NodeJS.Timeout | undefined;
   /** Housekeeping runs one piece after the other. Never rejects. */
   #chores: Promise<void> = Promise.resolve();
   #reclaiming = false;
@@ -182,9 +180,10 @@ class SegmentedLog implements OwnedLog {
     this.#nextNumber = recovered.nextNumber;
     this.#nextSeq = recovered.nextSeq;
     this.#durableSeq = recovered.nextSeq - 1;
+    this.#cursors = new LogCursors(files, options.dir, this);
     for (const [name, file] of recovered.cursors) {
       const place = file.saved?.logId === this.logId ? file.saved.seq : 0;
-      this.#cursors.set(name, new LogCursor(name, file, Math.max(place, this.#firstSeq - 1), this));
+      this.#cursors.restore(name, file, Math.max(place, this.#firstSeq - 1));
     }
   }
 
@@ -199,7 +198,7 @@ class SegmentedLog implements OwnedLog {
     this.#timer = setInterval(() => this.#tick(), diskCheckMs);
     this.#timer.unref();
     this.#reclaim();
-    this.#chore(() => this.#disk.check());
+    this.chore(() => this.#disk.check());
   }
 
   get durableSeq(): number {
@@ -446,7 +445,7 @@ class SegmentedLog implements OwnedLog {
     this.#sealedBytes += position;
     if (this.#repeats) {
       this.#digestFiles.add({ number, name: segmentName(number, firstSeq) }, segment.rows);
-      this.#chore(() => this.#writeDigests());
+      this.chore(() => this.#writeDigests());
     }
     await segment.seal();
     this.#reclaim();
@@ -470,19 +469,17 @@ class SegmentedLog implements OwnedLog {
   // -------------------------------------------------------------------------------------------------- cursors
 
   cursor(name: string): Cursor {
-    let cursor = this.#cursors.get(name);
-    if (!cursor) {
-      const file = PlaceFile.fresh(this.#files, this.#dir, cursorPath(this.#dir, name));
-      cursor = new LogCursor(name, file, this.#firstSeq - 1, this);
-      this.#cursors.set(name, cursor);
-      this.#flushSoon();
-    }
-    return cursor;
+    return this.#cursors.open(name, this.#firstSeq - 1);
   }
 
   cursorMoved(): void {
-    this.#flushSoon();
+    this.#cursors.flushSoon();
     if (this.#sealed.length > 0) this.#reclaim();
+  }
+
+  async cursorNotWritten(name: string, error: unknown): Promise<void> {
+    if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#disk.ranOut();
+    else this.#logger?.warn({ signal: this.signal, cursor: name, err: error }, 'a cursor was not written');
   }
 
   retire(seq: number): void {
@@ -492,47 +489,19 @@ class SegmentedLog implements OwnedLog {
   }
 
   cursorNames(): readonly string[] {
-    return [...this.#cursors.keys()];
+    return this.#cursors.names();
   }
 
   async forgetCursor(name: string): Promise<void> {
-    const cursor = this.#cursors.get(name);
-    if (!cursor) return;
-    this.#cursors.delete(name);
-    await cursor.forget();
-    await this.#files.unlink(cursorPath(this.#dir, name)).catch((error) => {
-      if (!hasCode(error, 'ENOENT')) throw error;
-    });
-    await this.#files.fsyncDir(this.#dir);
+    await this.#cursors.forget(name);
     this.#reclaim();
-  }
-
-  #flushSoon(): void {
-    if (this.#flushTimer || this.#closing) return;
-    this.#flushTimer = setTimeout(() => {
-      this.#flushTimer = undefined;
-      this.#chore(() => this.#flushCursors());
-    }, cursorFlushMs);
-    this.#flushTimer.unref();
-  }
-
-  async #flushCursors(): Promise<void> {
-    for (const cursor of this.#cursors.values()) {
-      try {
-        await cursor.flush();
-      } catch (error) {
-        if (hasCode(error, 'ENOSPC', 'EDQUOT')) await this.#disk.ranOut();
-        else this.#logger?.warn({ signal: this.signal, cursor: cursor.name, err: error }, 'a cursor was not written');
-        this.#flushSoon();
-      }
-    }
   }
 
   /** Deletes the segments that all cursors have passed, oldest first, in the background. */
   #reclaim(): void {
     if (this.#reclaiming) return;
     this.#reclaiming = true;
-    this.#chore(async () => {
+    this.chore(async () => {
       this.#reclaiming = false;
       await this.#deletePassed();
     });
@@ -542,15 +511,15 @@ class SegmentedLog implements OwnedLog {
     let deleted = false;
     for (let oldest = this.#sealed[0]; oldest; oldest = this.#sealed[0]) {
       const { path, number, lastSeq } = oldest;
-      if (this.#settledByAll < lastSeq || this.#cursors.size === 0 || this.#digestFiles.needs(number)) break;
-      await Promise.all([...this.#cursors.values()].map((cursor) => cursor.flushThrough(lastSeq)));
+      if (this.#cursors.settledByAll < lastSeq || this.#cursors.size === 0 || this.#digestFiles.needs(number)) break;
+      await this.#cursors.flushThrough(lastSeq);
       // The last segment of all takes the knowledge with it of how far numbers were given out.
       if (this.#sealed.length === 1 && !this.#open) {
         await this.#state.write(() => {
           return { logId: this.logId, seq: this.#nextSeq, number: this.#open?.header.number ?? 0 };
         });
       }
-      if (this.#settledByAll < lastSeq || this.#cursors.size === 0) break; // a new cursor came meanwhile
+      if (this.#cursors.settledByAll < lastSeq || this.#cursors.size === 0) break; // a new cursor came meanwhile
       const recycled = this.#hasRoomForSpare && (await this.#spare.adopt(path, oldest.sizeBytes));
       if (!recycled) {
         await this.#files.unlink(path).catch((error) => {
@@ -565,32 +534,27 @@ class SegmentedLog implements OwnedLog {
     if (deleted) await this.#files.fsyncDir(this.#dir);
   }
 
-  get #settledByAll(): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (const { settledSeq } of this.#cursors.values()) least = Math.min(least, settledSeq);
-    return least;
-  }
-
   // --------------------------------------------------------------------------------------------- housekeeping
 
-  #chore(work: () => Promise<void>): void {
+  chore(work: () => Promise<void>): void {
     this.#chores = this.#chores.then(work).catch((error) => {
       this.#logger?.warn({ signal: this.signal, err: error }, 'housekeeping of the log failed; it is tried again');
     });
   }
 
   #tick(): void {
-    if (this.#digestFiles.hasWork) this.#chore(() => this.#writeDigests());
+    if (this.#digestFiles.hasWork) this.chore(() => this.#writeDigests());
     const refusing = this.#refusing;
     if (refusing || this.#writtenSinceCheck) {
       this.#writtenSinceCheck = false;
-      this.#chore(() => this.#disk.check());
+      this.chore(() => this.#disk.check());
     }
     if (this.#sealed.length > 0) this.#reclaim();
     // Where the open segment is all that fills the disk, and delivered, it must go for the log to accept again.
     if (refusing && refusing !== 'failed' && !this.#drain) {
       const open = this.#open;
-      if (open && this.#cursors.size > 0 && this.#settledByAll >= this.#durableSeq) this.#drain = this.#sealIdle(open);
+      if (open && this.#cursors.size > 0 && this.#cursors.settledByAll >= this.#durableSeq)
+        this.#drain = this.#sealIdle(open);
     }
   }
 
@@ -633,14 +597,14 @@ class SegmentedLog implements OwnedLog {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
-    clearTimeout(this.#flushTimer);
+    this.#cursors.stop();
     while (this.#drain) await this.#drain;
     await this.#chores;
-    await this.#flushCursors();
+    await this.#cursors.flush();
     if (this.#open) await this.#seal(this.#open);
     await this.#spare.discard();
     await this.#chores;
-    for (const cursor of this.#cursors.values()) await cursor.close();
+    await this.#cursors.close();
     await this.#state.close();
   }
 }

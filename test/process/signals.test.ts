@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Signal, signals } from '../../src/base/index.ts';
-import { eventually, type Running, startProcess, temporaryFolder } from '../kit/process.ts';
+import { eventually, getJson, type Running, startProcess, temporaryFolder } from '../kit/process.ts';
 import { exportRecord, isStored, type Protocol, protocols, storedTimes } from '../kit/records.ts';
 
 // One record of each signal over each protocol into the real process; then the process ends as processes end.
@@ -45,6 +46,29 @@ describe.each(['SIGKILL', 'SIGTERM'] as const)('after %s', (how) => {
       expect(await storedTimes(running, signal, record.id)).toBe(1);
     }
   });
+});
+
+it('stores equal lines without any time each, under an id of its own that a crash does not change', async () => {
+  const line = `no time ${randomBytes(8).toString('hex')}`;
+  const request = { resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { stringValue: line } }] }] }] };
+  const post = () =>
+    fetch(`${running.otlpHttp}/v1/logs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+  const ids = async () => {
+    const { logs } = (await getJson(running.http, '/api/v1/logs', { query: `"${line}"` })) as {
+      logs: { id: string }[];
+    };
+    return logs.map(({ id }) => id).sort();
+  };
+  for (let time = 0; time < 2; time++) expect((await post()).status).toBe(200);
+  const before = await eventually(ids, (found) => found.length === 2);
+  expect(new Set(before).size).toBe(2);
+  await running.stop('SIGKILL');
+  running = await startProcess({ dataDir: folder.path });
+  expect(await eventually(ids, (found) => found.length >= 2)).toEqual(before);
 });
 
 it('stores what a client sends again only once', async () => {

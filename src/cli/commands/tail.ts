@@ -105,11 +105,9 @@ export class SeenRecords {
 
   /** False where it was there already. */
   add({ id, timeUnixNano }: Pick<LogRecord, 'id' | 'timeUnixNano'>): boolean {
-    // Equal requests without any time may both be meant: their records have the same id, and the times of their receipt.
-    const key = `${timeUnixNano} ${id}`;
-    if (this.#times.has(key)) return false;
+    if (this.#times.has(id)) return false;
     const time = BigInt(timeUnixNano);
-    this.#times.set(key, time);
+    this.#times.set(id, time);
     if (this.#newest === undefined || time > this.#newest) this.#newest = time;
     if (this.#times.size > this.#max) {
       const [oldest] = this.#times;
