@@ -1,9 +1,6 @@
 import { Agent, request as httpRequest } from 'node:http';
-import { connect as connectSocket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { selfSigned } from '../../test/kit/certificate.ts';
 import { exportPath, GrpcPeer, grpcFrame, openDoors, post, rawGrpc, rawHttp } from '../../test/kit/receivers.ts';
 
 const protobuf = 'application/x-protobuf';
@@ -115,71 +112,5 @@ describe('A20 stopping under load', () => {
     expect((await call).grpcStatus).toBe(14);
     expect(await request).toMatchObject({ status: 503, headers: { 'retry-after': '1', connection: 'close' } });
     await doors.pool.close();
-  });
-});
-
-describe('TLS', () => {
-  it('serves gRPC and HTTPS, and outlives what is not TLS', async () => {
-    const tls = selfSigned();
-    await using doors = await openDoors({ tls });
-    const trusting = grpc.credentials.createSsl(Buffer.from(tls.cert));
-    using peer = new GrpcPeer(doors.grpc.port, {}, trusting);
-    const send = async () => {
-      expect((await peer.call(exportPath.metrics, message)).code).toBe(0);
-      const answer = await new Promise<string>((resolve) => {
-        const socket = connectTls(
-          { port: doors.http.port, host: '127.0.0.1', servername: 'localhost', ca: tls.cert },
-          () => socket.write(post('/v1/logs', protobuf, message)),
-        );
-        socket.on('data', (data) => {
-          resolve(data.toString('latin1').split('\r\n')[0] as string);
-          socket.destroy();
-        });
-        socket.on('error', (error) => resolve(error.message));
-      });
-      expect(answer).toBe('HTTP/1.1 200 OK');
-      expect(doors.accepted.at(-1)?.sender).toEqual({ address: '127.0.0.1', protocol: 'http/protobuf' });
-    };
-    await send();
-    // B28: clear text, the wrong protocol by ALPN, a client that does not trust us.
-    for (const port of [doors.grpc.port, doors.http.port]) {
-      await new Promise<void>((resolve) => {
-        const socket = connectSocket(port, '127.0.0.1', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'));
-        socket
-          .resume()
-          .on('error', () => {})
-          .on('close', () => resolve());
-      });
-    }
-    await new Promise<void>((resolve) => {
-      const options = {
-        port: doors.grpc.port,
-        host: '127.0.0.1',
-        servername: 'localhost',
-        ca: tls.cert,
-        ALPNProtocols: ['http/1.1'],
-      };
-      const socket = connectTls(options);
-      socket
-        .on('secureConnect', () => socket.destroy())
-        .on('error', () => {})
-        .on('close', () => resolve());
-    });
-    using doubting = new GrpcPeer(doors.grpc.port, {}, grpc.credentials.createSsl());
-    expect((await doubting.call(exportPath.logs, message)).code).toBe(grpc.status.UNAVAILABLE);
-    await send();
-    expect(doors.grpc.stats().connectionsFailedTotal).toBeGreaterThan(0);
-  });
-
-  it('takes new certificates without losing a connection', async () => {
-    const [first, second] = [selfSigned(), selfSigned()];
-    await using doors = await openDoors({ tls: first });
-    using early = new GrpcPeer(doors.grpc.port, {}, grpc.credentials.createSsl(Buffer.from(first.cert)));
-    expect((await early.call(exportPath.logs, message)).code).toBe(0);
-    doors.grpc.setSecureContext(second);
-    doors.http.setSecureContext(second);
-    expect((await early.call(exportPath.logs, message)).code).toBe(0);
-    using late = new GrpcPeer(doors.grpc.port, {}, grpc.credentials.createSsl(Buffer.from(second.cert)));
-    expect((await late.call(exportPath.logs, message)).code).toBe(0);
   });
 });

@@ -1,5 +1,4 @@
-import { connect } from 'node:net';
-import { exportPath } from './receivers.ts';
+import { connectTo, exportPath } from './receivers.ts';
 
 // B25: what a client can send over HTTP/2 to keep a server busy or make it fall over. Frames by hand (RFC 9113).
 
@@ -58,11 +57,14 @@ export const floods: readonly (readonly [name: string, bytes: Buffer])[] = [
 /** A call whose message never comes to its end. */
 export const endlessCall = greeted(headers(1, 4), frame(0, 0, 1, Buffer.of(0, 0, 0, 0, 9, 1)));
 
-/** Sends bytes on a connection of its own and waits until the server closes it; answers what it said. */
-export function untilClosed(port: number, bytes: Uint8Array): Promise<Buffer> {
+/**
+ * Sends bytes on a connection of its own and waits until the server closes it; answers what it said.
+ * @param trust Certificate that is trusted, where the door speaks TLS.
+ */
+export function untilClosed(port: number, bytes: Uint8Array, trust?: string): Promise<Buffer> {
   return new Promise((resolve) => {
     const told: Buffer[] = [];
-    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    const socket = connectTo(port, trust, () => socket.write(bytes), ['h2']);
     socket
       .on('data', (part) => told.push(part))
       .on('error', () => undefined)

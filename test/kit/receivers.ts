@@ -1,5 +1,6 @@
 import { connect, type IncomingHttpHeaders } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { compressSync } from 'snappy';
 import type { Signal } from '../../src/base/index.ts';
@@ -137,14 +138,33 @@ export interface RawAnswer {
   readonly reset: string | undefined;
 }
 
-/** gRPC by hand, so that it can be done wrongly. One connection a call. */
+/** A connection to a door, over TLS where a certificate to trust is given; `onReady` when bytes can be written. */
+export function connectTo(
+  port: number,
+  trust: string | undefined,
+  onReady: () => void,
+  alpn: readonly string[] = [],
+): Socket {
+  const host = '127.0.0.1';
+  if (trust === undefined) return connectSocket(port, host, onReady);
+  return connectTls({ port, host, servername: 'localhost', ca: trust, ALPNProtocols: [...alpn] }, onReady);
+}
+
+/**
+ * gRPC by hand, so that it can be done wrongly. One connection a call.
+ * @param options.trust Certificate that is trusted, where the door speaks TLS.
+ */
 export async function rawGrpc(
   port: number,
   chunks: readonly Uint8Array[],
   headers: Record<string, string | string[]> = {},
-  options: { end?: boolean; path?: string } = {},
+  options: { end?: boolean; path?: string; trust?: string } = {},
 ): Promise<RawAnswer> {
-  const session = connect(`http://127.0.0.1:${port}`);
+  const { trust } = options;
+  const session =
+    trust === undefined
+      ? connect(`http://127.0.0.1:${port}`)
+      : connect(`https://127.0.0.1:${port}`, { ca: trust, servername: 'localhost' });
   let reset: string | undefined;
   session.on('error', (error) => {
     reset ??= error.message;
@@ -216,12 +236,12 @@ export interface RawHttpAnswer {
 export function rawHttp(
   port: number,
   bytes: string | Uint8Array | readonly (string | Uint8Array)[],
-  options: { untilClosed?: boolean } = {},
+  options: { untilClosed?: boolean; trust?: string } = {},
 ): Promise<RawHttpAnswer> {
   return new Promise((resolve) => {
     let received = Buffer.alloc(0);
     let closed = false;
-    const socket = connectSocket(port, '127.0.0.1', () => {
+    const socket = connectTo(port, options.trust, () => {
       for (const piece of Array.isArray(bytes) ? bytes : [bytes]) socket.write(piece as string | Uint8Array);
     });
     const settle = () => {
