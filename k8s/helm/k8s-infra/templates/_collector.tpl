@@ -1,5 +1,5 @@
 {{/*
-Configuration of a Collector (dict "base" BASE "values" PART "where" PATH), as YAML. BASE is the chart's, as a map; its
+Configuration of a Collector (dict "base" BASE "values" PART "where" PATH "only" BOOL), as YAML; `only`: no pipelines but BASE's. BASE is the chart's, as a map; its
 `service.pipelines` say receivers, exporters and connectors as {name: true} and processors as {name: place}, so that one can
 be added or left out by its name: `PART.pipelines` is laid over them, then `PART.config` over the whole.
 */}}
@@ -10,7 +10,13 @@ be added or left out by its name: `PART.pipelines` is laid over them, then `PART
 {{- $config := .base -}}
 {{- if hasKey $config "Error" }}{{ fail (printf "%s: %s" .where $config.Error) }}{{ end -}}
 {{- $pipelines := $config.service.pipelines -}}
-{{- include "k8s-infra.overlay" (dict "into" $pipelines "from" .values.pipelines) -}}
+{{- $ours := dict -}}
+{{- range $name, $pipeline := .values.pipelines -}}
+{{- /* A pod that only scrapes has none of the gateway's. */ -}}
+{{- if or (not $.only) (hasKey $pipelines $name) }}{{ $_ := set $ours $name $pipeline }}{{ end -}}
+{{- end -}}
+{{- include "k8s-infra.overlay" (dict "into" $pipelines "from" $ours) -}}
+{{- if not $pipelines }}{{ fail (printf "%s: with everything off there is no pipeline: set %s.enabled to false" .where .where) }}{{ end -}}
 {{- range $name, $pipeline := $pipelines -}}
 {{- $lists := dict -}}
 {{- range $kind := list "receivers" "exporters" -}}

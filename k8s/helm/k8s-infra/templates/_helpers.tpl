@@ -43,6 +43,13 @@ labels: {{- include "k8s-infra.labels" . | nindent 2 }}
 {{ .values.serviceAccount.name | default .name }}
 {{- end }}
 
+{{/* What a part's pods request and may use (dict "root" $ "part" KEY "values" PART), as YAML: what the size says, and what the part adds. */}}
+{{- define "k8s-infra.resources" -}}
+{{- $resources := deepCopy (get (get .root.Values.sizes .root.Values.size) .part | default dict) -}}
+{{- include "k8s-infra.overlay" (dict "into" $resources "from" .values.resources) -}}
+{{- toYaml $resources -}}
+{{- end }}
+
 {{/* A quantity of memory in whole MiB: 512Mi, 1Gi, 1.5Gi, 2G, 1000000. Empty: empty. */}}
 {{- define "k8s-infra.mebibytes" -}}
 {{- $quantity := toString (default "" .) -}}
@@ -55,28 +62,28 @@ labels: {{- include "k8s-infra.labels" . | nindent 2 }}
 {{- end -}}
 {{- end }}
 
-{{/* A share of a container's memory limit in MiB (dict "resources" RESOURCES "percent" N); empty without a limit. */}}
+{{/* A share of a container's memory limit in MiB (dict "root" $ "part" KEY "values" PART "percent" N); empty without a limit. */}}
 {{- define "k8s-infra.memoryShare" -}}
-{{- $limit := dig "limits" "memory" "" (.resources | default dict) -}}
+{{- $limit := dig "limits" "memory" "" (include "k8s-infra.resources" . | fromYaml) -}}
 {{- if $limit -}}
 {{- div (mul (include "k8s-infra.mebibytes" $limit | int64) (.percent | int64)) 100 -}}
 {{- end -}}
 {{- end }}
 
-{{/* Memory limit of a Go program, as an environment variable: 80 % of the container's (dict "resources" RESOURCES). */}}
+{{/* Memory limit of a Go program, as an environment variable: 80 % of the container's (dict "root" $ "part" KEY "values" PART). */}}
 {{- define "k8s-infra.goMemoryLimit" -}}
-{{- with include "k8s-infra.memoryShare" (dict "resources" .resources "percent" 80) }}
+{{- with include "k8s-infra.memoryShare" (merge (dict "percent" 80) .) }}
 - { name: GOMEMLIMIT, value: {{ . }}MiB }
 {{- end }}
 {{- end }}
 
 {{/* Which parts are installed: "true" or "". */}}
-{{- define "k8s-infra.hasAgent" -}}{{ if and (eq .Values.profile "full") .Values.otelAgent.enabled }}true{{ end }}{{- end }}
-{{- define "k8s-infra.hasDeployment" -}}{{ if and (eq .Values.profile "full") .Values.otelDeployment.enabled }}true{{ end }}{{- end }}
-{{- define "k8s-infra.hasJaeger" -}}{{ if and (eq .Values.profile "full") .Values.storage.jaeger.enabled }}true{{ end }}{{- end }}
-{{- define "k8s-infra.hasPrometheus" -}}{{ if and (eq .Values.profile "full") .Values.storage.prometheus.enabled }}true{{ end }}{{- end }}
-{{- define "k8s-infra.hasElasticsearch" -}}{{ if and (eq .Values.profile "full") .Values.storage.elasticsearch.enabled }}true{{ end }}{{- end }}
-{{- define "k8s-infra.hasGrafana" -}}{{ if and (eq .Values.profile "full") .Values.grafana.enabled }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasAgent" -}}{{ if .Values.otelAgent.enabled }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasDeployment" -}}{{ if .Values.otelDeployment.enabled }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasJaeger" -}}{{ if eq (include "k8s-infra.stores" . | fromYaml).jaeger.mode "bundled" }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasPrometheus" -}}{{ if eq (include "k8s-infra.stores" . | fromYaml).prometheus.mode "bundled" }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasElasticsearch" -}}{{ if eq (include "k8s-infra.stores" . | fromYaml).elasticsearch.mode "bundled" }}true{{ end }}{{- end }}
+{{- define "k8s-infra.hasGrafana" -}}{{ if and (eq .Values.profile "full") .Values.grafana.enabled (eq .Values.grafana.mode "bundled") }}true{{ end }}{{- end }}
 
 {{/* URL of a Service of the chart (dict "root" $ "name" NAME "port" PORT) */}}
 {{- define "k8s-infra.url" -}}
@@ -92,13 +99,13 @@ none, …}; `embedded` lists the signals that it keeps itself. One place decides
 {{- $full := eq .Values.profile "full" -}}
 {{- with .Values.storage.jaeger }}
 jaeger:
-{{- if include "k8s-infra.hasJaeger" $ }}
+{{- if and $full .enabled (eq .mode "bundled") }}
   mode: bundled
   otlpEndpoint: {{ include "k8s-infra.url" (dict "root" $ "name" "jaeger" "port" 4317) }}
   queryEndpoint: {{ include "k8s-infra.url" (dict "root" $ "name" "jaeger" "port" 16686) }}
-{{- else if and $full .external.otlpEndpoint }}
+{{- else if and $full .enabled }}
   mode: external
-  otlpEndpoint: {{ .external.otlpEndpoint | quote }}
+  otlpEndpoint: {{ required "storage.jaeger.external.otlpEndpoint: needed with storage.jaeger.mode=external, such as http://jaeger.tracing:4317" .external.otlpEndpoint | quote }}
   queryEndpoint: {{ .external.queryEndpoint | default (regexReplaceAll "^(https?://[^/]+?)(:[0-9]+)?/?$" .external.otlpEndpoint "${1}:16686") | quote }}
 {{- else }}
   mode: none
@@ -107,13 +114,13 @@ jaeger:
 {{- end }}
 {{- with .Values.storage.prometheus }}
 prometheus:
-{{- if include "k8s-infra.hasPrometheus" $ }}
+{{- if and $full .enabled (eq .mode "bundled") }}
   mode: bundled
   remoteWriteUrl: {{ include "k8s-infra.url" (dict "root" $ "name" "prometheus" "port" 9090) }}/api/v1/write
   queryUrl: {{ include "k8s-infra.url" (dict "root" $ "name" "prometheus" "port" 9090) }}
-{{- else if and $full .external.remoteWriteUrl }}
+{{- else if and $full .enabled }}
   mode: external
-  remoteWriteUrl: {{ .external.remoteWriteUrl | quote }}
+  remoteWriteUrl: {{ required "storage.prometheus.external.remoteWriteUrl: needed with storage.prometheus.mode=external, such as http://prometheus.monitoring:9090/api/v1/write" .external.remoteWriteUrl | quote }}
   queryUrl: {{ .external.queryUrl | default (ternary (trimSuffix "/api/v1/write" .external.remoteWriteUrl) "off" (hasSuffix "/api/v1/write" .external.remoteWriteUrl)) | quote }}
 {{- else }}
   mode: none
@@ -122,12 +129,12 @@ prometheus:
 {{- end }}
 {{- with .Values.storage.elasticsearch }}
 elasticsearch:
-{{- if include "k8s-infra.hasElasticsearch" $ }}
+{{- if and $full .enabled (eq .mode "bundled") }}
   mode: bundled
   url: {{ include "k8s-infra.url" (dict "root" $ "name" "elasticsearch" "port" 9200) }}
-{{- else if and $full .external.url }}
+{{- else if and $full .enabled }}
   mode: external
-  url: {{ .external.url | quote }}
+  url: {{ required "storage.elasticsearch.external.url: needed with storage.elasticsearch.mode=external, such as https://elasticsearch.logging:9200" .external.url | quote }}
 {{- else }}
   mode: none
 {{- $embedded = append $embedded "logs" }}

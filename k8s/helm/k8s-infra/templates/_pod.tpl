@@ -1,7 +1,7 @@
 {{/*
 Pod template of every workload: one place where each option of `pods` in values.yaml, and each security setting, is honoured.
 
-  include "k8s-infra.pod" (dict "root" $ "name" NAME "values" PART "pod" POD)
+  include "k8s-infra.pod" (dict "root" $ "name" NAME "part" KEY-IN-SIZES "values" PART "pod" POD)
 
 POD is what the part itself says, as a map: `container` (the main container, without image), `volumes`, `initContainers`,
 `annotations`, `podSecurityContext`, `serviceAccountName`, `token` (true: mounts the ServiceAccount's token),
@@ -16,7 +16,7 @@ POD is what the part itself says, as a map: `container` (the main container, wit
 {{- $_ := set $main "name" .name -}}
 {{- $_ := set $main "image" (include "k8s-infra.image" (dict "root" $root "image" (.image | default .values.image))) -}}
 {{- $_ := set $main "imagePullPolicy" $root.Values.global.imagePullPolicy -}}
-{{- $_ := set $main "resources" .values.resources -}}
+{{- $_ := set $main "resources" (include "k8s-infra.resources" . | fromYaml) -}}
 {{- $_ := set $main "args" (concat ($main.args | default list) $set.extraArgs) -}}
 {{- $_ := set $main "env" (concat ($main.env | default list) $set.extraEnv) -}}
 {{- $_ := set $main "envFrom" (concat ($main.envFrom | default list) $set.extraEnvFrom) -}}
