@@ -22,7 +22,9 @@ function valuesReference(values: readonly Value[]): string {
 }
 
 function table(values: readonly Value[]): string {
-  const rows = values.map(({ path, comment, default: value }) => `| \`${path}\` | ${shown(value)} | ${cell(comment)} |`);
+  const rows = values.map(
+    ({ path, comment, default: value }) => `| \`${path}\` | ${shown(value)} | ${cell(comment)} |`,
+  );
   return ['| value | default | means |', '| --- | --- | --- |', ...rows, '\n'].join('\n');
 }
 

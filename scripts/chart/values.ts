@@ -7,7 +7,7 @@ import { isMap, isScalar, LineCounter, type Pair, parse, parseDocument, type YAM
 export const chartFolder: URL = new URL('../../k8s/helm/k8s-infra/', import.meta.url);
 
 /** What `# @schema` may say: JSON Schema, and `podOptions` for a part that takes what `pods` has. */
-export type Hint = { readonly [key: string]: unknown };
+type Hint = { readonly [key: string]: unknown };
 
 /** A value of the chart. */
 export interface Value {
