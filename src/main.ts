@@ -124,7 +124,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const ingest = parts.use(
     createIngest({
       logs,
-      enrichments: enrichment === undefined ? [] : [enrichment],
+      enrichment,
       limits: defaultLimits,
       digestSecret: await openDigestSecret(config.dataDir),
       clock,

@@ -37,6 +37,9 @@ it('no ranges hold nothing, and an address that is not known is in none', () => 
   expect(new AddressRanges(['0.0.0.0/0', '::/0']).has('')).toBe(false);
 });
 
-it.each(['10.0.0.0/33', 'fd00::/129', '10.0.0.0/', '10.0.0.0/8/8', 'x/8', '10.0.0.0/-1', ''])('%s is no range', (text) => {
-  expect(readAddressRange(text)).toBeUndefined();
-});
+it.each(['10.0.0.0/33', 'fd00::/129', '10.0.0.0/', '10.0.0.0/8/8', 'x/8', '10.0.0.0/-1', ''])(
+  '%s is no range',
+  (text) => {
+    expect(readAddressRange(text)).toBeUndefined();
+  },
+);

@@ -1,1 +1,7 @@
-export { type Enrichment, staticEnrichment } from './static.ts';
+export type { Enriched, Enrichment } from './enrichment.ts';
+export {
+  type KubernetesEnrichment,
+  type KubernetesEnrichmentOptions,
+  kubernetesEnrichment,
+} from './kubernetes/enrichment.ts';
+export { staticAttributes, staticEnrichment } from './static.ts';

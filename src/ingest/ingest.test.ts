@@ -41,7 +41,7 @@ async function start(options: { clusterName?: string; maxBytes?: number } = {}) 
   const { accept } = parts.use(
     createIngest({
       logs,
-      enrichments: enrichment === undefined ? [] : [enrichment],
+      enrichment,
       limits: defaultLimits,
       digestSecret: new Uint8Array(32).fill(7),
       clock: systemClock,
