@@ -62,6 +62,7 @@ export function podOf(told: Partial<PodFacts> = {}): PodFacts {
     containers: [
       {
         name: 'app',
+        kind: 'app',
         imageName: 'registry.example.com/shop/cart',
         imageTag: '1.4.2',
         imageDigest: 'sha256:0123456789abcdef',

@@ -111,7 +111,9 @@ export function containerOf(pod: PodFacts, identity: Identity, byConnection: boo
   if (containerName !== undefined) return pod.containers.find(({ name }) => name === containerName);
   if (containerId !== undefined)
     return pod.containers.find(({ id }) => id !== undefined && sameContainer(id, containerId));
-  return pod.containers.length === 1 && (byConnection || identity.isProcess) ? pod.containers[0] : undefined;
+  if (!byConnection && !identity.isProcess) return undefined;
+  const [only, another] = pod.containers.filter(({ kind }) => kind === 'app');
+  return another === undefined ? only : undefined;
 }
 
 /** An id may be shortened to its first twelve digits or more, and may stand behind the runtime's scheme. */
@@ -130,10 +132,10 @@ const collectors = new WeakMap<PodFacts, boolean>();
 function isCollector(pod: PodFacts): boolean {
   let is = collectors.get(pod);
   if (is === undefined) {
+    const images = pod.containers.filter(({ kind }) => kind === 'app').map(({ imageName }) => imageName);
     is =
       ownCollectors.has(pod.labels['app'] ?? '') ||
-      (pod.containers.length > 0 &&
-        pod.containers.every(({ imageName }) => collectorImage.test(imageName.slice(imageName.lastIndexOf('/') + 1))));
+      (images.length > 0 && images.every((image) => collectorImage.test(image.slice(image.lastIndexOf('/') + 1))));
     collectors.set(pod, is);
   }
   return is;

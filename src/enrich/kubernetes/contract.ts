@@ -3,6 +3,8 @@
 /** What the cluster's API says of one container of a pod. */
 export interface ContainerFacts {
   readonly name: string;
+  /** Of which list of the pod's: `containers`, `initContainers`, `ephemeralContainers`. */
+  readonly kind: 'app' | 'init' | 'ephemeral';
   /** Without tag and digest. */
   readonly imageName: string;
   readonly imageTag: string | undefined;

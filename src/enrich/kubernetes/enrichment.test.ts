@@ -75,7 +75,14 @@ describe('what is added', () => {
   });
 
   it('for a line of a container log: the container that it names', async () => {
-    const sidecar = { name: 'proxy', imageName: 'proxy', imageTag: undefined, imageDigest: undefined, id: undefined };
+    const sidecar = {
+      name: 'proxy',
+      kind: 'app' as const,
+      imageName: 'proxy',
+      imageTag: undefined,
+      imageDigest: undefined,
+      id: undefined,
+    };
     const cluster = clusterWith({ containers: [...podOf().containers, sidecar] });
     const told = { 'k8s.pod.uid': podOf().uid, 'k8s.container.name': 'proxy' };
     expect(await stored(cluster, told, { signal: 'logs' })).toEqual({
@@ -97,6 +104,13 @@ describe('what is added', () => {
     const { 'k8s.container.name': container, 'container.id': kept } = await stored(clusterWith(), told);
     expect(container).toBe(found ? 'app' : undefined);
     expect(kept).toBe(id);
+  });
+
+  it('the container that is left when those are not counted that only prepare or debug', async () => {
+    const [app] = podOf().containers;
+    const others = (['init', 'ephemeral'] as const).map((kind) => ({ ...app!, kind, name: kind, id: undefined }));
+    const cluster = clusterWith({ containers: [...others, app!] });
+    expect(await stored(cluster, {}, { sender: '10.244.1.5' })).toMatchObject(ofContainer);
   });
 
   it.each([
@@ -169,7 +183,7 @@ const labels = {
   'app.kubernetes.io/version': '9',
 };
 const image = (imageTag: string | undefined, imageDigest: string | undefined): readonly ContainerFacts[] => [
-  { name: 'app', imageName: 'i', imageTag, imageDigest, id: undefined },
+  { name: 'app', kind: 'app', imageName: 'i', imageTag, imageDigest, id: undefined },
 ];
 const annotation = (key: string, value: string) => ({ [`resource.opentelemetry.io/${key}`]: value });
 
