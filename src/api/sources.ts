@@ -22,7 +22,7 @@ export interface HealthReport {
 }
 
 /** What is known of the Kubernetes cluster; it changes nothing of the status above. */
-export interface EnrichmentHealth {
+interface EnrichmentHealth {
   /** `starting`: the first list is under way. `stale`: what is known is what was known last. `denied`: pods may not be read. */
   readonly status: 'off' | 'starting' | 'synced' | 'stale' | 'denied';
   readonly pods: number;

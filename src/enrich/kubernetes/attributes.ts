@@ -3,7 +3,7 @@ import type { ContainerFacts, OwnerFacts, PodFacts } from './contract.ts';
 import { serviceInstanceId, serviceName, serviceVersion } from './service.ts';
 
 /** Which labels and annotations become attributes: by key, or `all`. */
-export type Chosen = 'all' | ReadonlySet<string>;
+type Chosen = 'all' | ReadonlySet<string>;
 
 export interface AttributeOptions {
   readonly labels: Chosen;
@@ -14,7 +14,7 @@ export interface AttributeOptions {
 
 export type AttributeValue = string | readonly string[];
 
-export const resourceAnnotationPrefix = 'resource.opentelemetry.io/';
+const resourceAnnotationPrefix = 'resource.opentelemetry.io/';
 /** A whole copy of the pod as it was applied, environment and all. */
 const neverAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 

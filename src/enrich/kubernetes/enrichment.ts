@@ -18,7 +18,7 @@ export interface KubernetesEnrichmentOptions extends AttributeOptions {
 }
 
 /** Records by how their pod was found, and by why it was not. Only what is not 0. */
-export interface EnrichmentCounts {
+interface EnrichmentCounts {
   readonly matched: readonly { readonly signal: Signal; readonly source: Source; readonly records: number }[];
   readonly missed: readonly { readonly signal: Signal; readonly reason: MissReason; readonly records: number }[];
 }

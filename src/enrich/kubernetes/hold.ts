@@ -4,8 +4,7 @@ import { addressKey, uidKey } from './associate.ts';
 import type { ClusterView } from './contract.ts';
 
 /** Why a request goes on although a pod that it names is not known. */
-export const missReasons = ['waited', 'waited_before', 'no_room', 'no_view', 'stopping', 'off'] as const;
-export type MissReason = (typeof missReasons)[number];
+export type MissReason = 'waited' | 'waited_before' | 'no_room' | 'no_view' | 'stopping' | 'off';
 
 interface Waiter {
   readonly keys: Set<string>;
