@@ -16,7 +16,7 @@ export type AttributeValue = string | readonly string[];
 
 const resourceAnnotationPrefix = 'resource.opentelemetry.io/';
 /** A whole copy of the pod as it was applied, environment and all. */
-const neverAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+export const neverAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const ownerWords = {
   Deployment: 'deployment',

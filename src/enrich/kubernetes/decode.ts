@@ -1,9 +1,10 @@
 import { readAddress } from '../../base/index.ts';
 import { attributeValueBytesMax } from '../limits.ts';
 import { configHashAnnotation } from './associate.ts';
+import { neverAnnotation } from './attributes.ts';
 import type { ContainerFacts, OwnerFacts } from './contract.ts';
 import { asArray, asObject, asText } from './json.ts';
-import { containersMax, keptMax } from './limits.ts';
+import { containersMax, keptCharsMax, keptMax } from './limits.ts';
 import { serviceLabels } from './service.ts';
 import { copyOf, type SharedTexts } from './shared-texts.ts';
 
@@ -100,12 +101,16 @@ export class PodDecoder {
   #pick(from: Readonly<Record<string, unknown>>, wanted: 'all' | readonly string[], needed: readonly string[]) {
     const picked: Record<string, string> = {};
     const names = new Set([...needed, ...(wanted === 'all' ? Object.keys(from) : wanted)]);
+    names.delete(neverAnnotation);
     let count = 0;
+    let chars = 0;
     for (const name of names) {
       const value = Object.hasOwn(from, name) ? from[name] : undefined;
       // Not asText: an empty label is one.
       if (typeof value !== 'string' || value.length > attributeValueBytesMax) continue;
-      if (++count > keptMax) break;
+      count++;
+      chars += name.length + value.length;
+      if (count > keptMax || chars > keptCharsMax) break;
       picked[name] = this.#texts.share(value);
     }
     return picked;

@@ -16,6 +16,8 @@ export const messageCharsMax = 400;
 export const objectsMax = 250_000;
 /** Labels that are kept of one pod, and likewise annotations; those that were asked for last are left out. */
 export const keptMax = 64;
+/** Their characters, names among them; likewise. */
+export const keptCharsMax = 16 * 1024;
 /** Containers of one pod, init and ephemeral ones among them. Further ones are left out. */
 export const containersMax = 128;
 /** Texts that are kept once for all who hold an equal one. Past it sharing starts anew. */
