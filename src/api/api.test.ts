@@ -12,7 +12,6 @@ const health: HealthReport = {
   uptimeSeconds: 1.5,
   listeners: { http: '127.0.0.1:8090' },
   destinations: { embedded: { status: 'ok', lagSeconds: 0, pendingBytes: 0, lastError: null } },
-  enrichment: { status: 'stale', pods: 7, ageSeconds: 90, lastError: 'pods: connection refused' },
 };
 const clock = { nowMs: () => Number(shopNow / 1_000_000n), nowUnixNano: () => shopNow, monotonicMs: () => 0 };
 
@@ -311,7 +310,16 @@ describe('metrics', () => {
 
   it('lists them by name', async () => {
     expect((await get('/api/v1/metrics')).body).toEqual({
-      metrics: [{ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests', seriesCount: 2 }],
+      metrics: [
+        {
+          name: 'http_requests_total',
+          type: 'counter',
+          unit: '1',
+          description: 'Requests',
+          seriesCount: 2,
+          recorded: false,
+        },
+      ],
     });
   });
 
@@ -381,7 +389,7 @@ describe('metrics', () => {
     { path: 'query?query=m&time=then', status: 400, errorType: 'bad_data', error: 'time' },
     { path: 'query?query=m&tme=1', status: 400, errorType: 'bad_data', error: 'tme' },
     { path: 'query?query=topk(5,m)', status: 422, errorType: 'execution', error: 'topk' },
-    { path: 'query?query=m%2Bm', status: 422, errorType: 'execution', error: 'operator' },
+    { path: 'query?query=m%20offset%205m', status: 422, errorType: 'execution', error: 'offset' },
     {
       path: `query?query=${'m'.repeat(60_000)}x`.padEnd(66_000, 'm'),
       status: 400,
