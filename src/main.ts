@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { createApi } from './api/index.ts';
-import { Fault, type Signal, signals, systemClock } from './base/index.ts';
+import { AddressRanges, Fault, type Signal, signals, systemClock } from './base/index.ts';
 import type { Config } from './config/index.ts';
 import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
-import { staticEnrichment } from './enrich/index.ts';
+import { startEnrichment } from './enrichment.ts';
 import { createIngest, openDigestSecret } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
@@ -120,11 +120,11 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     }
   }
 
-  const enrichment = staticEnrichment(config);
+  const enrichment = parts.use(await startEnrichment(config, { clock, logger }));
   const ingest = parts.use(
     createIngest({
       logs,
-      enrichments: enrichment === undefined ? [] : [enrichment],
+      enrichment: enrichment.enrich,
       limits: defaultLimits,
       digestSecret: await openDigestSecret(config.dataDir),
       clock,
@@ -148,6 +148,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     destinations,
     deadLetters,
     admission,
+    kubernetes: enrichment.kubernetes,
     ledger,
     counters,
     metrics,
@@ -168,7 +169,8 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   });
   const restUrl = await api.listen({ host: config.host, port: config.ports.http });
   parts.defer(() => api.close());
-  const door = { host: config.host, accept, admission, pool, logger, observer: counters };
+  const trustedProxies = new AddressRanges(config.trustedProxies);
+  const door = { host: config.host, accept, admission, pool, trustedProxies, logger, observer: counters };
   const grpc = await listenGrpc({ ...door, port: config.ports.otlpGrpc });
   parts.defer(() => grpc.close(doorsGraceMs));
   const http = await listenHttp({ ...door, port: config.ports.otlpHttp });
@@ -190,6 +192,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   if (files.length > 0) parts.use(watchFiles(() => files, reload));
   const reason = await stop.requested;
   observed.draining();
+  enrichment.kubernetes?.stop();
   logger.info({ reason: reason.text }, 'stopping: what was acknowledged is on disk');
   if (reason.kind === 'terminated' && !isLoopback(config.host)) await stop.sleep(drainMs);
   // Both doors at once, then the queries. What follows is disposed of in reverse: destinations, logs, lock.

@@ -1,6 +1,8 @@
-import type { HealthSource, PipelineSource } from './api/index.ts';
+import type { HealthReport, HealthSource, PipelineSource } from './api/index.ts';
 import { type Clock, type Signal, signals } from './base/index.ts';
 import type { DeliveryStats } from './deliver/index.ts';
+import type { KubernetesEnrichment } from './enrich/index.ts';
+import { enrichmentMetrics } from './enrichment.ts';
 import type { Admission, Listener } from './receive/index.ts';
 import { assessHealth, type OwnMetrics, type PipelineCounters, type PipelineLedger } from './self/index.ts';
 import type { DeadLetters, OwnedLog } from './wal/index.ts';
@@ -15,6 +17,7 @@ export function observeParts(parts: {
   readonly destinations: readonly { readonly name: string; stats(): DeliveryStats }[];
   readonly deadLetters: DeadLetters;
   readonly admission: Admission;
+  readonly kubernetes: KubernetesEnrichment | undefined;
   readonly ledger: PipelineLedger;
   readonly counters: PipelineCounters;
   readonly metrics: OwnMetrics;
@@ -26,7 +29,7 @@ export function observeParts(parts: {
   draining(): void;
   close(): void;
 } {
-  const { clock, logs, destinations, deadLetters, admission, ledger, counters, metrics, logger } = parts;
+  const { clock, logs, destinations, deadLetters, admission, kubernetes, ledger, counters, metrics, logger } = parts;
   const startedMs = clock.monotonicMs();
   let addresses: { readonly [name: string]: string } = {};
   let listeners: { readonly [name: string]: Listener } = {};
@@ -61,6 +64,7 @@ export function observeParts(parts: {
   }, advanceMs).unref();
 
   metrics.register(counters.source);
+  if (kubernetes !== undefined) metrics.register(enrichmentMetrics(kubernetes));
   metrics.register(function* () {
     const bySignal = (value: (log: OwnedLog) => number) =>
       signals.map((signal) => ({ labels: { signal }, value: value(logs[signal]) }));
@@ -102,6 +106,10 @@ export function observeParts(parts: {
       'watchingcat_receiver_connections_refused_total',
       doors.map(({ labels, stats }) => ({ labels, value: stats.connectionsRefusedTotal })),
     ];
+    yield [
+      'watchingcat_receiver_connections_failed_total',
+      doors.map(({ labels, stats }) => ({ labels, value: stats.connectionsFailedTotal })),
+    ];
   });
 
   return {
@@ -119,7 +127,7 @@ export function observeParts(parts: {
           nowMs: clock.nowMs(),
         });
         const uptimeSeconds = Math.floor((clock.monotonicMs() - startedMs) / 1000);
-        return { status, uptimeSeconds, listeners: addresses, destinations: reports };
+        return { status, uptimeSeconds, listeners: addresses, destinations: reports, enrichment: enrichment() };
       },
     },
     pipeline: {
@@ -158,4 +166,11 @@ export function observeParts(parts: {
     },
     close: () => clearInterval(advancing),
   };
+
+  /** Never makes the process degraded: telemetry is taken and delivered all the same. */
+  function enrichment(): HealthReport['enrichment'] {
+    if (kubernetes === undefined) return { status: 'off', pods: 0, ageSeconds: 0, lastError: null };
+    const { status, pods, ageSeconds, lastError } = kubernetes.state();
+    return { status, pods, ageSeconds, lastError: lastError ?? null };
+  }
 }

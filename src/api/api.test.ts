@@ -12,6 +12,7 @@ const health: HealthReport = {
   uptimeSeconds: 1.5,
   listeners: { http: '127.0.0.1:8090' },
   destinations: { embedded: { status: 'ok', lagSeconds: 0, pendingBytes: 0, lastError: null } },
+  enrichment: { status: 'stale', pods: 7, ageSeconds: 90, lastError: 'pods: connection refused' },
 };
 const clock = { nowMs: () => Number(shopNow / 1_000_000n), nowUnixNano: () => shopNow, monotonicMs: () => 0 };
 

@@ -61,6 +61,7 @@ beforeAll(async () => {
         uptimeSeconds: 1,
         listeners: { http: '127.0.0.1:8090' },
         destinations: { embedded: { status: 'ok', lagSeconds: 0, pendingBytes: 0, lastError: null } },
+        enrichment: { status: 'stale', pods: 7, ageSeconds: 90, lastError: 'pods: connection refused' },
       }),
       ready: () => true,
     },

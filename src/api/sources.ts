@@ -18,6 +18,17 @@ export interface HealthReport {
   /** Address by name: `otlpGrpc`, `otlpHttp`, `http`; `127.0.0.1:4317`. */
   readonly listeners: { readonly [name: string]: string };
   readonly destinations: { readonly [name: string]: DestinationHealth };
+  readonly enrichment: EnrichmentHealth;
+}
+
+/** What is known of the Kubernetes cluster; it changes nothing of the status above. */
+interface EnrichmentHealth {
+  /** `starting`: the first list is under way. `stale`: what is known is what was known last. `denied`: pods may not be read. */
+  readonly status: 'off' | 'starting' | 'synced' | 'stale' | 'denied';
+  readonly pods: number;
+  /** Since the Kubernetes API was last heard of. */
+  readonly ageSeconds: number;
+  readonly lastError: string | null;
 }
 
 export interface HealthSource {

@@ -1,3 +1,4 @@
+export { AddressRanges, readAddress, readAddressRange } from './address.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { demoAttribute } from './demo.ts';
 export { entryPath } from './entry.ts';

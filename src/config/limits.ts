@@ -6,3 +6,5 @@ export const logSizeBytesMin = 128 * 2 ** 20;
 export const configFileBytesMax = 1024 * 1024;
 /** Headers of the forwarded requests; more are refused. */
 export const headersMax = 64;
+/** A request that waits longer for its pod would meet its client's deadline: that of OTLP exporters is 10 s. */
+export const holdSecondsMax = 8;

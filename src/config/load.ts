@@ -15,6 +15,7 @@ import {
   settingsToCome,
 } from './schema.ts';
 import { readSmallFile } from './small-file.ts';
+import { isSwitch } from './values.ts';
 
 /** What the process runs with: every value read, every default filled in, every path absolute. */
 export interface Config {
@@ -48,6 +49,19 @@ export interface Config {
   readonly clusterName: string | undefined;
   readonly cloudRegion: string | undefined;
   readonly environment: string | undefined;
+  /** undefined: nobody is asked about pods. */
+  readonly kubernetes:
+    | {
+        /** `in-cluster`, or the absolute path of a kubeconfig. */
+        readonly access: string;
+        readonly labels: 'all' | readonly string[];
+        readonly annotations: 'all' | readonly string[];
+        readonly serviceLabels: boolean;
+        readonly waitMs: number;
+      }
+    | undefined;
+  /** Addresses and ranges, as `readAddressRange` understands them. */
+  readonly trustedProxies: readonly string[];
   readonly logLevel: LogLevel;
   /** Absolute paths of the files that it was read from, with those that hold secrets. */
   readonly files: readonly string[];
@@ -103,7 +117,7 @@ export function inspectConfig(sources: ConfigSources): Inspection {
     if (value === undefined || value === null) continue;
     const folder = dirname(file?.path ?? '');
     // A path in the file means the same wherever the process is started.
-    const absolute = isPath(setting) && typeof value === 'string' && value !== '' ? resolve(folder, value) : value;
+    const absolute = isPath(setting, value) ? resolve(folder, value) : value;
     put(tree, setting.path, absolute);
     written.set(setting.path, { value: absolute, origin: file?.origin(setting.path) ?? '' });
   }
@@ -151,7 +165,15 @@ export function inspectConfig(sources: ConfigSources): Inspection {
     }
     return { config: undefined, written, problems };
   }
-  const resolved = resolveConfig(parsed.data, sources.cwd, (path) => written.get(path)?.origin ?? 'default', problems);
+  // Kubernetes sets it in every pod.
+  const inCluster = Boolean(sources.env['KUBERNETES_SERVICE_HOST']);
+  const resolved = resolveConfig(
+    parsed.data,
+    sources.cwd,
+    inCluster,
+    (path) => written.get(path)?.origin ?? 'default',
+    problems,
+  );
   const holders = [...written].flatMap(([path, { value }]) => (path.endsWith('File') ? [String(value)] : []));
   const config: Config = {
     ...resolved,
@@ -164,6 +186,7 @@ export function inspectConfig(sources: ConfigSources): Inspection {
 function resolveConfig(
   from: Settings,
   cwd: string,
+  inCluster: boolean,
   origin: (path: string) => Origin,
   problems: string[],
 ): Omit<Config, 'files'> {
@@ -253,6 +276,8 @@ function resolveConfig(
     clusterName: from.cluster.name,
     cloudRegion: from.cloud.region,
     environment: from.environment,
+    kubernetes: kubernetes(),
+    trustedProxies: from.trustedProxies,
     logLevel: from.log.level,
     warnings: [
       ...(isLoopback(from.host)
@@ -269,6 +294,25 @@ function resolveConfig(
           ]),
     ],
   };
+
+  function kubernetes(): Config['kubernetes'] {
+    const {
+      enrichment = inCluster ? 'in-cluster' : 'off',
+      wait: waitMs,
+      labels,
+      annotations,
+      serviceLabels,
+    } = from.k8s;
+    if (enrichment === 'off') return undefined;
+    if (enrichment === 'in-cluster' && !inCluster) {
+      problems.push(
+        `k8s.enrichment (${origin('k8s.enrichment')}): this is no pod of Kubernetes (KUBERNETES_SERVICE_HOST is not set); ` +
+          'expected off, or the path of a kubeconfig',
+      );
+    }
+    const access = enrichment === 'in-cluster' ? enrichment : resolve(cwd, enrichment);
+    return { access, labels, annotations, serviceLabels, waitMs };
+  }
 
   /** An external store where one can be asked, else what is kept here. */
   function readFrom(signal: Signal): StoreName | 'none' {
@@ -365,7 +409,10 @@ function unknownKey(path: string, origin: Origin | undefined): string {
   )}`;
 }
 
-function isPath(setting: Setting): boolean {
+function isPath(setting: Setting, value: unknown): value is string {
+  if (typeof value !== 'string' || value === '') return false;
+  // What may be there instead of a path is left as it is.
+  if (setting.path === 'k8s.enrichment') return value !== 'in-cluster' && !isSwitch(value);
   return setting.path === 'dataDir' || setting.path.endsWith('File');
 }
 

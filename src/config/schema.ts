@@ -1,8 +1,17 @@
 import { z } from 'zod';
 import { signals } from '../base/index.ts';
-import { logSizeBytesMin, portMax } from './limits.ts';
+import { holdSecondsMax, logSizeBytesMin, portMax } from './limits.ts';
 import { readDurationMs, readSizeBytes } from './units.ts';
-import { checkHeaders, readGrpcEndpoint, readHeaderList, readHttpUrl, readSignalSet } from './values.ts';
+import {
+  checkHeaders,
+  readAddressRanges,
+  readChosenKeys,
+  readGrpcEndpoint,
+  readHeaderList,
+  readHttpUrl,
+  readKubernetesAccess,
+  readSignalSet,
+} from './values.ts';
 
 // The one schema. Defaults, environment variables, flags, the YAML file's keys, the JSON Schema and the reference in
 // docs/configuration.md all come from here. A setting's names follow from its place: `otlp.grpcPort` in the file is
@@ -74,6 +83,22 @@ const keys = read(
     const list = (typeof raw === 'string' ? raw.split(',') : raw).map((key) => key.trim());
     return list.every((key) => key !== '' && !/\p{Cc}/u.test(key)) ? list : undefined;
   },
+);
+const listed = z.union([z.string(), z.boolean(), z.array(z.string())], { error: 'a list, or off' });
+const chosenKeys = read(listed, 'keys separated by commas, * for all, or off', readChosenKeys);
+const kubernetesAccess = read(
+  z.union([z.string(), z.boolean()], { error: 'off, in-cluster, or the path of a kubeconfig' }),
+  'off, in-cluster, or the path of a kubeconfig',
+  readKubernetesAccess,
+);
+const holdMs = read(scalar, `a duration up to ${holdSecondsMax}s such as 2s, or 0`, (raw) => {
+  const ms = String(raw) === '0' ? 0 : readDurationMs(String(raw));
+  return ms !== undefined && ms <= holdSecondsMax * 1000 ? ms : undefined;
+});
+const addressRanges = read(
+  listed,
+  'addresses and ranges such as 10.0.0.0/8 or fd00::1, separated by commas, or off',
+  readAddressRanges,
 );
 function oneOf<Name extends string>(...names: readonly Name[]) {
   return read(scalar, `one of ${names.join(', ')}`, (raw) => names.find((name) => name === String(raw)));
@@ -284,6 +309,36 @@ export const configSchema = z.strictObject({
   cloud: group({
     region: word.optional().describe('`cloud.region` of every resource whose sender did not set it.'),
   }),
+  k8s: group({
+    enrichment: kubernetesAccess.optional().meta({
+      description:
+        'Where the Kubernetes API is asked about the pods that telemetry comes from: `in-cluster` with the service account of the pod, the path of a kubeconfig, or `off`. It needs get, list and watch on pods, nodes, namespaces, replicasets and jobs; without them, and without the API server, telemetry is taken all the same.',
+      defaultText: 'in-cluster in a pod of Kubernetes, else off',
+    }),
+    labels: chosenKeys
+      .prefault('off')
+      .describe('Labels of pods that become `k8s.pod.label.<key>`: keys separated by commas, `*` for all, or `off`.'),
+    annotations: chosenKeys
+      .prefault('off')
+      .describe(
+        'Annotations of pods that become `k8s.pod.annotation.<key>`: likewise. Annotations `resource.opentelemetry.io/<attribute>` become that attribute always.',
+      ),
+    serviceLabels: onOff
+      .prefault('off')
+      .describe(
+        "`service.name` and `service.version` where absent: from the pod's labels `app.kubernetes.io/instance`, `app.kubernetes.io/name` and `app.kubernetes.io/version`, before the name of its deployment and the tag of its image.",
+      ),
+    wait: holdMs
+      .prefault('2s')
+      .describe(
+        'How long a request may wait for a pod that the API server has not told of yet, before it goes on without its attributes; `0`: not at all.',
+      ),
+  }),
+  trustedProxies: addressRanges
+    .prefault('off')
+    .describe(
+      'Proxies and load balancers in front of the OTLP ports, by address and range: what they say of the sender is believed, by PROXY protocol (1 and 2) or by `X-Forwarded-For`.',
+    ),
   environment: word
     .optional()
     .describe('`environment` and `deployment.environment.name` of every resource whose sender did not set it.'),
@@ -297,7 +352,6 @@ export type AccessSettings = Omit<Settings['jaeger'], 'otlpEndpoint' | 'queryEnd
 
 /** Names that are reserved for what this version cannot do yet. Setting one is an error, not a silence. */
 export const settingsToCome: readonly string[] = [
-  'k8sEnrichment',
   'apiKeysFile',
   'oidcIssuer',
   'tls.certFile',

@@ -1,4 +1,4 @@
-import { type Signal, signals } from '../base/index.ts';
+import { readAddressRange, type Signal, signals } from '../base/index.ts';
 import { headersMax } from './limits.ts';
 
 // Readers of the settings that are more than a word or a number. undefined: not understood.
@@ -65,4 +65,36 @@ export function checkHeaders(entries: readonly (readonly [string, string])[]): R
     headers[name] = value;
   }
   return headers;
+}
+
+type Listed = string | boolean | readonly string[];
+
+/** Keys of labels or annotations; `off` is none, `*` all. */
+export function readChosenKeys(raw: Listed): 'all' | readonly string[] | undefined {
+  const list = readList(raw);
+  if (list?.length === 1 && list[0] === '*') return 'all';
+  return list?.every((key) => /^[A-Za-z0-9][A-Za-z0-9._/-]*$/.test(key)) === true ? list : undefined;
+}
+
+/** Addresses and ranges in CIDR form; `off` is none. */
+export function readAddressRanges(raw: Listed): readonly string[] | undefined {
+  const list = readList(raw);
+  return list?.every((range) => readAddressRange(range) !== undefined) === true ? list : undefined;
+}
+
+/** `off`, `in-cluster` or a path. What looks like a switch is none of these. */
+export function readKubernetesAccess(raw: string | boolean): string | undefined {
+  if (raw === false || raw === 'off') return 'off';
+  return typeof raw === 'string' && !isSwitch(raw) && !raw.includes('\0') ? raw : undefined;
+}
+
+/** `on` is the name of no file that somebody means. */
+export function isSwitch(text: string): boolean {
+  return /^(|on|off|true|false|yes|no|auto)$/i.test(text);
+}
+
+function readList(raw: Listed): readonly string[] | undefined {
+  if (raw === 'off' || raw === false) return [];
+  if (raw === true) return undefined;
+  return (typeof raw === 'string' ? raw.split(',') : raw).map((each) => each.trim());
 }

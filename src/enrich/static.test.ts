@@ -23,7 +23,10 @@ function enriched(
     ...configured,
   });
   if (enrich === undefined) return undefined;
-  const pieces = spliceResources(bytes, walk('traces', bytes, defaultLimits), (resource) => enrich(bytes, resource));
+  const walked = walk('traces', bytes, defaultLimits);
+  const lacking = enrich({ signal: 'traces', bytes, resources: walked.resources, senderAddress: '' });
+  if (lacking instanceof Promise) throw new Error('there is nothing to wait for');
+  const pieces = spliceResources(bytes, walked, (_, index) => lacking[index]?.fields ?? []);
   const decoded = decodeOtlp('traces', Buffer.concat(pieces)) as {
     resourceSpans: { resource: { attributes: { key: string; value: { stringValue: string } }[] } }[];
   };

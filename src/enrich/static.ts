@@ -1,7 +1,5 @@
-import { encodeResourceAttribute, type ResourceAt, resourceHas } from '../otlp/index.ts';
-
-/** Pre-encoded `Resource.attributes` fields that one resource lacks. */
-export type Enrichment = (bytes: Uint8Array, resource: ResourceAt) => readonly Uint8Array[];
+import { encodeResourceAttribute, resourceHas } from '../otlp/index.ts';
+import type { Enrichment } from './enrichment.ts';
 
 export interface StaticAttributes {
   readonly clusterName: string | undefined;
@@ -9,12 +7,8 @@ export interface StaticAttributes {
   readonly environment: string | undefined;
 }
 
-/**
- * Adds the configured attributes to each resource whose sender did not set them: the promised names and, beside them,
- * the spellings of the semantic conventions. A sender's own attribute is never overwritten.
- * @returns undefined where nothing is configured, so that the hot path has nothing to do.
- */
-export function staticEnrichment(attributes: StaticAttributes): Enrichment | undefined {
+/** The configured attributes by key: the promised names and, beside them, the spellings of the semantic conventions. */
+export function staticAttributes(attributes: StaticAttributes): readonly (readonly [key: string, value: string])[] {
   const wanted: [string, string | undefined][] = [
     ['cluster.name', attributes.clusterName],
     ['k8s.cluster.name', attributes.clusterName],
@@ -22,10 +16,24 @@ export function staticEnrichment(attributes: StaticAttributes): Enrichment | und
     ['environment', attributes.environment],
     ['deployment.environment.name', attributes.environment],
   ];
+  return wanted.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+}
+
+/**
+ * Adds the configured attributes to each resource whose sender did not set them. A sender's own attribute is never
+ * overwritten.
+ * @returns undefined where nothing is configured, so that the hot path has nothing to do.
+ */
+export function staticEnrichment(attributes: StaticAttributes): Enrichment | undefined {
   // Encoded once, not per request.
-  const additions = wanted.flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key: new TextEncoder().encode(key), field: encodeResourceAttribute(key, value) }],
-  );
+  const additions = staticAttributes(attributes).map(([key, value]) => ({
+    key: new TextEncoder().encode(key),
+    field: encodeResourceAttribute(key, value),
+  }));
   if (additions.length === 0) return undefined;
-  return (bytes, resource) => additions.flatMap(({ key, field }) => (resourceHas(bytes, resource, key) ? [] : [field]));
+  return ({ bytes, resources }) =>
+    resources.map((resource) => ({
+      fields: additions.flatMap(({ key, field }) => (resourceHas(bytes, resource, key) ? [] : [field])),
+      serviceName: undefined,
+    }));
 }

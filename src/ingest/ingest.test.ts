@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { PlainCluster, podOf } from '../../test/kit/cluster-view.ts';
 import { decodeOtlp, encodeOtlp } from '../../test/kit/otlp.ts';
 import { type Signal, signals, systemClock } from '../base/index.ts';
-import { staticEnrichment } from '../enrich/index.ts';
+import { type Enrichment, kubernetesEnrichment, staticEnrichment } from '../enrich/index.ts';
 import { defaultLimits } from '../otlp/index.ts';
 import type { Sender } from '../receive/index.ts';
 import { type OwnedLog, openLog, openLogReader } from '../wal/index.ts';
@@ -19,7 +20,7 @@ afterEach(async () => {
 });
 
 /** An ingest over real logs in a folder of their own. */
-async function start(options: { clusterName?: string; maxBytes?: number } = {}) {
+async function start(options: { clusterName?: string; maxBytes?: number; enrichment?: Enrichment } = {}) {
   const parts = new AsyncDisposableStack();
   open.push(parts);
   const folder = await mkdtemp(join(tmpdir(), 'watchingcat-ingest-'));
@@ -33,15 +34,13 @@ async function start(options: { clusterName?: string; maxBytes?: number } = {}) 
   const logs = Object.fromEntries(opened) as Record<Signal, OwnedLog>;
   for (const signal of signals) logs[signal].cursor('test');
   const heard: string[] = [];
-  const enrichment = staticEnrichment({
-    clusterName: options.clusterName,
-    cloudRegion: undefined,
-    environment: undefined,
-  });
+  const { clusterName } = options;
+  const configured = staticEnrichment({ clusterName, cloudRegion: undefined, environment: undefined });
+  const enrichment = options.enrichment ?? configured;
   const { accept } = parts.use(
     createIngest({
       logs,
-      enrichments: enrichment === undefined ? [] : [enrichment],
+      enrichment,
       limits: defaultLimits,
       digestSecret: new Uint8Array(32).fill(7),
       clock: systemClock,
@@ -190,5 +189,53 @@ describe('ingest', () => {
     };
     await expect(full()).rejects.toMatchObject({ code: 'unavailable', retryAfterMs: expect.any(Number) });
     expect(heard.at(-1)).toBe('refused cart traces 200');
+  });
+
+  describe('in a cluster', () => {
+    const inCluster = (cluster: PlainCluster) =>
+      kubernetesEnrichment(cluster, {
+        labels: new Set(),
+        annotations: new Set(),
+        useServiceLabels: false,
+        always: [],
+        clusterName: undefined,
+        waitMs: 10_000,
+        clock: systemClock,
+      });
+    const nameless = encodeOtlp('traces', {
+      resourceSpans: [
+        { scopeSpans: [{ spans: [] }] },
+        { resource: {}, scopeSpans: [{ spans: [span('a'), span('bb')] }] },
+        {
+          resource: { attributes: [{ key: 'k8s.node.name', value: { stringValue: 'n' } }] },
+          scopeSpans: [{ spans: [span('ccc')] }],
+        },
+      ],
+    });
+
+    it('counts records under the name of the service that its pod tells', async () => {
+      const cluster = new PlainCluster();
+      cluster.put(podOf(), sender.address);
+      const { accept, heard } = await start({ enrichment: inCluster(cluster).enrich });
+      await accept('traces', nameless, sender);
+      expect(heard).toEqual(['received cart traces 2 1 grpc', 'received  traces 1 1 grpc']);
+    });
+
+    it('acknowledges a request that waits for its pod once it is in the log, and knows its repeat', async () => {
+      const cluster = new PlainCluster();
+      cluster.podPrefix = sender.address;
+      const { accept, heard, logged } = await start({ enrichment: inCluster(cluster).enrich });
+      const waiting = [accept('traces', nameless, sender), accept('traces', new Uint8Array(nameless), sender)];
+      await accept('traces', traces(['shop', [span('a')]]), { ...sender, address: '192.0.2.1' });
+      expect(heard).toEqual(['received shop traces 1 1 grpc']);
+      cluster.put(podOf(), sender.address);
+      await Promise.all(waiting);
+      expect(heard.slice(1).sort()).toEqual([
+        'received  traces 1 2 grpc',
+        'received cart traces 2 2 grpc',
+        'repeated traces 3',
+      ]);
+      expect(await logged('traces')).toHaveLength(2);
+    });
   });
 });

@@ -1,6 +1,6 @@
 import { type Clock, entryPath, Fault, ownBuffer, type Signal, ThreadPool } from '../base/index.ts';
-import type { Enrichment } from '../enrich/index.ts';
-import { type Limits, spliceResources } from '../otlp/index.ts';
+import type { Enriched, Enrichment } from '../enrich/index.ts';
+import { type Limits, type ResourceAt, spliceResources } from '../otlp/index.ts';
 import type { Accept, Accepted, Sender } from '../receive/index.ts';
 import type { Log } from '../wal/index.ts';
 import { inlineBytesMax, workerHeapMegabytesMax } from './limits.ts';
@@ -28,18 +28,19 @@ export interface Ingest extends AsyncDisposable {
 /**
  * Puts door, enrichment and log together: checks the bytes, takes bad records out, names the request, adds what is known
  * of each resource and answers when the frame is on disk.
- * @param parts.enrichments Applied to each resource, in this order; the bytes that came are not decoded for it.
+ * @param parts.enrichment What is added to the resources; the bytes that came are not decoded for it.
  */
 export function createIngest(parts: {
   readonly logs: Readonly<Record<Signal, Log>>;
-  readonly enrichments: readonly Enrichment[];
+  /** undefined: nothing is added. */
+  readonly enrichment: Enrichment | undefined;
   readonly limits: Limits;
   /** See `openDigestSecret`. */
   readonly digestSecret: Uint8Array;
   readonly clock: Clock;
   readonly observer: IngestObserver;
 }): Ingest {
-  const { logs, enrichments, limits, digestSecret, clock, observer } = parts;
+  const { logs, enrichment, limits, digestSecret, clock, observer } = parts;
   const tenant = ''; // no tenants yet
   const threads = new ThreadPool<Preparation, Prepared>({
     name: 'ingest',
@@ -52,15 +53,20 @@ export function createIngest(parts: {
     const receivedUnixNano = clock.nowUnixNano();
     const task: Preparation = { signal, tenant, digestSecret, body, limits, receivedUnixNano };
     const prepared = (body.length <= inlineBytesMax ? prepareQuickly(task) : undefined) ?? (await inThread(task));
-    const { bytes, walked, services } = prepared;
+    const { bytes, walked } = prepared;
     for (const { reason, count, first } of prepared.rejections) observer.rejected(signal, count, reason, first);
     const answer = { rejected: prepared.rejected, message: prepared.message };
     if (walked.records === 0) return answer;
 
-    const pieces =
-      enrichments.length === 0
-        ? [bytes]
-        : spliceResources(bytes, walked, (resource) => enrichments.flatMap((enrich) => enrich(bytes, resource)));
+    let pieces: readonly Uint8Array[] = [bytes];
+    let services = prepared.services;
+    if (enrichment !== undefined) {
+      const { resources } = walked;
+      const answered = enrichment({ signal, bytes, resources, senderAddress: sender.address });
+      const enriched = answered instanceof Promise ? await answered : answered;
+      pieces = spliceResources(bytes, walked, (_, index) => enriched[index]?.fields ?? []);
+      services = servicesAfter(services, resources, enriched);
+    }
     try {
       const appended = await log.append({
         tenant,
@@ -92,4 +98,18 @@ export function createIngest(parts: {
   }
 
   return { accept, [Symbol.asyncDispose]: () => threads.close() };
+}
+
+/** The same services, with the names that enrichment gave to those that had none. */
+function servicesAfter(
+  services: Prepared['services'],
+  resources: readonly ResourceAt[],
+  enriched: readonly Enriched[],
+): Prepared['services'] {
+  if (enriched.every(({ serviceName }) => serviceName === undefined)) return services;
+  const named = enriched.filter((_, index) => (resources[index]?.records ?? 0) > 0);
+  return services.map((service, index) => {
+    const name = named[index]?.serviceName;
+    return name === undefined ? service : { name, records: service.records };
+  });
 }

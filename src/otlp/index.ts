@@ -13,7 +13,14 @@ export {
   unitName,
 } from './prometheus-names.ts';
 export { eachRecord, encodeTrace, type OriginBytes } from './records.ts';
-export { encodeResourceAttribute, identityAttributes, resourceHas, resourceText, spliceResources } from './resource.ts';
+export {
+  encodeResourceAttribute,
+  identityAttributes,
+  resourceAttributes,
+  resourceHas,
+  resourceText,
+  spliceResources,
+} from './resource.ts';
 export {
   decodeExportResponse,
   decodeStatus,

@@ -13,16 +13,58 @@ export const identityAttributes = {
   environment: ['deployment.environment.name', 'deployment.environment', 'environment'],
 } as const;
 
-/** One `Resource.attributes` field with a string value: tag, length and KeyValue. Encode it once, not per request. */
-export function encodeResourceAttribute(key: string, value: string): Uint8Array {
+/** One `Resource.attributes` field: tag, length and KeyValue. Encode it once, not per request. @param value A text, or an array of texts. */
+export function encodeResourceAttribute(key: string, value: string | readonly string[]): Uint8Array {
   const writer = new Writer();
   const attribute = writer.begin(1);
   writer.string(1, key);
   const any = writer.begin(2);
-  writer.string(1, value);
+  if (typeof value === 'string') writer.string(1, value);
+  else {
+    const array = writer.begin(5);
+    for (const each of value) {
+      const element = writer.begin(1);
+      writer.string(1, each);
+      writer.end(element);
+    }
+    writer.end(array);
+  }
   writer.end(any);
   writer.end(attribute);
   return writer.finish();
+}
+
+/** Keys of a resource's attributes, and the values of those that are texts. Of a key that occurs twice the first counts. */
+export function resourceAttributes(
+  bytes: Uint8Array,
+  at: ResourceAt,
+): { readonly keys: ReadonlySet<string>; readonly texts: ReadonlyMap<string, string> } {
+  const keys = new Set<string>();
+  const texts = new Map<string, string>();
+  if (at.resourceStart < 0) return { keys, texts };
+  const resource = new Reader(bytes, at.resourceStart, at.resourceEnd);
+  while (resource.next()) {
+    if (resource.field !== 1 || resource.wireType !== wireBytes) continue;
+    const attribute = resource.message();
+    let key = '';
+    let text: string | undefined;
+    while (attribute.next()) {
+      if (attribute.wireType !== wireBytes) continue;
+      if (attribute.field === 1) key = attribute.string();
+      else if (attribute.field === 2) text = textOf(attribute.message());
+    }
+    if (keys.has(key)) continue;
+    keys.add(key);
+    if (text !== undefined) texts.set(key, text);
+  }
+  return { keys, texts };
+}
+
+/** Of an AnyValue that is a text. The last member of the oneof counts. */
+function textOf(value: Reader): string | undefined {
+  let text: string | undefined;
+  while (value.next()) text = value.field === 1 && value.wireType === wireBytes ? value.string() : undefined;
+  return text;
 }
 
 /** Whether the sender set this attribute, whatever its value. @param encodedKey The key in UTF-8. */
@@ -53,11 +95,7 @@ export function resourceText(bytes: Uint8Array, at: ResourceAt, key: string): st
     while (attribute.next()) {
       if (attribute.wireType !== wireBytes) continue;
       if (attribute.field === 1) found = readString(bytes, attribute.valueStart, attribute.valueEnd) === key;
-      else if (attribute.field === 2) {
-        const value = attribute.message();
-        text = undefined; // the last member of the oneof counts
-        while (value.next()) text = value.field === 1 && value.wireType === wireBytes ? value.string() : undefined;
-      }
+      else if (attribute.field === 2) text = textOf(attribute.message());
     }
     if (found) return text;
   }

@@ -2,7 +2,7 @@ import type { Signal } from '../base/index.ts';
 
 /** Who sent a request, as far as the connection tells. */
 export interface Sender {
-  /** Peer address without port, IPv4-mapped IPv6 written as IPv4. */
+  /** Without port, as `readAddress` spells it; '' where nobody can tell: this process itself, a proxy that is not trusted. */
   readonly address: string;
   /** `internal`: made by this process. */
   readonly protocol: 'grpc' | 'http/protobuf' | 'http/json' | 'internal';

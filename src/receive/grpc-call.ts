@@ -24,6 +24,7 @@ export class Call implements StreamHandler {
   readonly #connection: Connection;
   readonly #stream: Stream;
   #method: Method = 'health';
+  #forwardedFor: string | undefined;
   #encoding: Encoding | 'identity' = 'identity';
   #clientDeadlineMs = Number.POSITIVE_INFINITY;
   #compressed = false;
@@ -64,6 +65,7 @@ export class Call implements StreamHandler {
 
   #start(request: RequestFields, nowMs: number): void {
     const kind = contentKind(request.contentType);
+    this.#forwardedFor = request.forwardedFor;
     if (request.method !== 'POST') {
       this.#refuse(405, { allow: 'POST' });
       return;
@@ -224,7 +226,12 @@ export class Call implements StreamHandler {
 
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
-    const { listener, sender } = this.#connection;
+    const { listener, sender: client } = this.#connection;
+    const forwardedFor = this.#forwardedFor;
+    const sender =
+      forwardedFor === undefined
+        ? client
+        : { ...client, address: listener.proxies.senderOf(client.address, forwardedFor) };
     try {
       listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {

@@ -5,7 +5,7 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
-import { Fault } from '../base/index.ts';
+import { AddressRanges, Fault } from '../base/index.ts';
 import type { Accept, Sender } from './accept.ts';
 import type { Account, Admission } from './admission.ts';
 import { Call } from './grpc-call.ts';
@@ -14,15 +14,9 @@ import type { RequestFields } from './h2/hpack.ts';
 import { Session, type SessionHandler } from './h2/session.ts';
 import type { Stream } from './h2/stream.ts';
 import { defaultReceiveLimits, type ReceiveLimits } from './limits.ts';
-import {
-  type Listener,
-  type ListenerStats,
-  type ListenOptions,
-  peerAddress,
-  type ReceiveLogger,
-  type ReceiveObserver,
-} from './listener.ts';
+import type { Listener, ListenerStats, ListenOptions, ReceiveLogger, ReceiveObserver } from './listener.ts';
 import type { UnpackPool } from './pool.ts';
+import { Proxies } from './proxies.ts';
 
 /** Without `tls` HTTP/2 in clear text, with prior knowledge. */
 export type ListenGrpcOptions = ListenOptions;
@@ -47,6 +41,7 @@ export class GrpcListener implements Listener {
   readonly pool: UnpackPool;
   readonly logger: ReceiveLogger | undefined;
   readonly observer: ReceiveObserver | undefined;
+  readonly proxies: Proxies;
   readonly #server: Server | TlsServer;
   readonly #connections = new Set<Connection>();
   /** Sockets too: those that never became an HTTP/2 session. */
@@ -70,6 +65,11 @@ export class GrpcListener implements Listener {
     this.pool = options.pool;
     this.logger = options.logger;
     this.observer = options.observer;
+    this.proxies = new Proxies({
+      trusted: options.trustedProxies ?? new AddressRanges([]),
+      timeoutMs: this.limits.headerTimeoutMs,
+      onFailed: (reason) => this.connectionFailed('connection closed', new Error(reason)),
+    });
     this.#server = options.tls
       ? createTlsServer({
           ...options.tls,
@@ -83,12 +83,13 @@ export class GrpcListener implements Listener {
     server.on('drop', () => {
       this.#connectionsRefusedTotal += 1;
     });
+    if (options.tls === undefined) server.on('connection', (socket: Socket) => this.#onSocket(socket));
+    this.proxies.intercept(server);
     // With TLS this is the encrypted socket, before its handshake.
     server.on('connection', (socket: Socket) => {
       this.#connectionsTotal += 1;
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
-      if (options.tls === undefined) this.#onSocket(socket);
     });
     server.on('secureConnection', (socket: TLSSocket) => {
       if (socket.alpnProtocol === 'h2') this.#onSocket(socket);
@@ -232,7 +233,7 @@ export class Connection implements SessionHandler {
   constructor(listener: GrpcListener, socket: Socket) {
     const { limits } = listener;
     this.listener = listener;
-    this.account = listener.admission.open(peerAddress(socket.remoteAddress));
+    this.account = listener.admission.open(listener.proxies.clientOf(socket));
     this.sender = { address: this.account.address, protocol: 'grpc' };
     this.#ageMaxMs = limits.connectionAgeMs * (0.9 + Math.random() * 0.2);
     this.session = new Session(socket, this, {

@@ -194,7 +194,9 @@ export class Request {
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
     const protocol = this.#format === 'json' ? 'http/json' : 'http/protobuf';
-    const sender: Sender = { address: this.#account.address, protocol };
+    const { proxies } = this.#listener;
+    const address = proxies.senderOf(this.#account.address, forwardedFor(this.#request.headers['x-forwarded-for']));
+    const sender: Sender = { address, protocol };
     try {
       this.#listener.options.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {
@@ -288,6 +290,10 @@ export class Request {
 }
 
 function ignore(): void {}
+
+function forwardedFor(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'object' ? header.join(',') : header;
+}
 
 /** Whether what the client still sends is read to its end, so that the connection can serve another request. */
 function restIsSmall({ headers }: IncomingMessage): boolean {

@@ -2,13 +2,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { Fault } from '../base/index.ts';
+import { AddressRanges, Fault } from '../base/index.ts';
 import { encodeStatus } from '../otlp/index.ts';
 import type { Account } from './admission.ts';
 import type { CorsOrigins } from './cors.ts';
 import { Request } from './http-request.ts';
 import { defaultReceiveLimits, lingerMs, type ReceiveLimits } from './limits.ts';
-import { type Listener, type ListenerStats, type ListenOptions, peerAddress } from './listener.ts';
+import type { Listener, ListenerStats, ListenOptions } from './listener.ts';
+import { Proxies } from './proxies.ts';
 
 export interface ListenHttpOptions extends ListenOptions {
   /** Pages that may send from a browser. Default: those served from the loopback. */
@@ -44,6 +45,7 @@ export class HttpListener implements Listener {
   #closing: Promise<void> | undefined;
   /** Called when a request or a connection has ended, while we stop. */
   #onChange: (() => void) | undefined;
+  readonly proxies: Proxies;
   port = 0;
   address = '';
 
@@ -51,6 +53,14 @@ export class HttpListener implements Listener {
     this.#options = options;
     this.#limits = { ...defaultReceiveLimits, ...options.limits };
     const limits = this.#limits;
+    this.proxies = new Proxies({
+      trusted: options.trustedProxies ?? new AddressRanges([]),
+      timeoutMs: limits.headerTimeoutMs,
+      onFailed: (reason) => {
+        this.#connectionsFailedTotal += 1;
+        options.logger?.debug({ reason }, 'connection closed');
+      },
+    });
     const settings = {
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headerTimeoutMs,
@@ -72,15 +82,17 @@ export class HttpListener implements Listener {
     server.on('drop', () => {
       this.#connectionsRefusedTotal += 1;
     });
-    server.on('connection', (socket: Socket) => {
+    const counted = (socket: Socket) => {
       this.#connections += 1;
       this.#connectionsTotal += 1;
       socket.on('close', () => {
         this.#connections -= 1;
         this.#onChange?.();
       });
-      if (!tls) this.#openAccount(socket);
-    });
+    };
+    if (!tls) server.on('connection', (socket: Socket) => this.#openAccount(socket));
+    this.proxies.intercept(server);
+    server.on('connection', counted);
     server.on('secureConnection', (socket: Socket) => this.#openAccount(socket));
     server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket));
     server.on('tlsClientError', () => {
@@ -153,6 +165,7 @@ export class HttpListener implements Listener {
     for (const request of this.#requests) request.fail(fault);
     this.#server.close();
     if (this.#connections > 0) await new Promise((resolve) => setTimeout(resolve, lastWordsMs));
+    this.proxies.close();
     this.#server.closeAllConnections();
   }
 
@@ -177,7 +190,7 @@ export class HttpListener implements Listener {
 
   #openAccount(socket: Socket): void {
     const { admission } = this.#options;
-    const account = admission.open(peerAddress(socket.remoteAddress));
+    const account = admission.open(this.proxies.clientOf(socket));
     this.#accounts.set(socket, account);
     socket.on('close', () => admission.close(account));
   }

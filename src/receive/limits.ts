@@ -61,5 +61,7 @@ export const inlineJsonBytesMax = 32 * 1024;
 export const workerHeapMegabytesMax = 768;
 /** Text in an answer. The specification allows 4 MiB for the whole answer; nobody reads more than this. */
 export const messageCharactersMax = 8 * 1024;
+/** Header of the PROXY protocol, version 2, with what a proxy adds to it; 65,551 are possible. Past it the connection is closed. */
+export const proxyHeaderBytesMax = 4 * 1024;
 /** How long what a refused client still sends is read and thrown away, so that it gets to read the answer. */
 export const lingerMs = 2_000;

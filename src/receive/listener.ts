@@ -1,5 +1,5 @@
 import type { TlsOptions } from 'node:tls';
-import type { FaultCode, Signal } from '../base/index.ts';
+import { type AddressRanges, type FaultCode, readAddress, type Signal } from '../base/index.ts';
 import type { Accept, Sender } from './accept.ts';
 import type { Admission } from './admission.ts';
 import type { ReceiveLimits } from './limits.ts';
@@ -16,6 +16,8 @@ export interface ListenOptions {
   readonly limits?: Partial<ReceiveLimits> | undefined;
   /** PEM files' contents; without it clear text. */
   readonly tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'> | undefined;
+  /** Proxies whose word on the sender's address counts. */
+  readonly trustedProxies?: AddressRanges | undefined;
   readonly logger?: ReceiveLogger | undefined;
   readonly observer?: ReceiveObserver | undefined;
 }
@@ -70,8 +72,7 @@ export interface ReceiveLogger {
   error(fields: object, message: string): void;
 }
 
-/** '::ffff:10.0.0.1' → '10.0.0.1': one spelling for a peer, whether the socket is IPv6 or IPv4. */
+/** One spelling for a peer, whether the socket is IPv6 or IPv4; '' for one that is gone already. */
 export function peerAddress(remoteAddress: string | undefined): string {
-  if (remoteAddress === undefined) return '';
-  return remoteAddress.startsWith('::ffff:') && remoteAddress.includes('.') ? remoteAddress.slice(7) : remoteAddress;
+  return remoteAddress === undefined ? '' : (readAddress(remoteAddress) ?? '');
 }

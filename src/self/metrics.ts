@@ -45,10 +45,52 @@ export const ownMetrics = {
     labels: ['listener'],
     help: 'Connections that were closed at once because too many were open.',
   },
+  watchingcat_receiver_connections_failed_total: {
+    type: 'counter',
+    labels: ['listener'],
+    help: 'Connections that broke the protocol, were too slow or flooded us, headers of proxies among them.',
+  },
   watchingcat_receiver_held_bytes: {
     type: 'gauge',
     labels: [],
     help: 'Bytes of requests that are being received or processed.',
+  },
+  watchingcat_enrichment_matched_total: {
+    type: 'counter',
+    labels: ['signal', 'source'],
+    help: 'Records whose pod is known, by what told of it: pod_ip, pod_uid, pod_name, connection.',
+  },
+  watchingcat_enrichment_missed_total: {
+    type: 'counter',
+    labels: ['signal', 'reason'],
+    help: 'Records of a pod that is not known, which went on without its attributes; by why it was not waited for, or that it was.',
+  },
+  watchingcat_enrichment_held_requests: {
+    type: 'gauge',
+    labels: [],
+    help: 'Requests that wait for the Kubernetes API to tell of their pod.',
+  },
+  watchingcat_enrichment_held_bytes: { type: 'gauge', labels: [], help: 'The same in bytes.' },
+  watchingcat_enrichment_held_total: { type: 'counter', labels: [], help: 'Requests that have waited so.' },
+  watchingcat_enrichment_synced: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while what the Kubernetes API tells is up to date.',
+  },
+  watchingcat_enrichment_pods: {
+    type: 'gauge',
+    labels: [],
+    help: 'Pods that are known, those lately gone among them.',
+  },
+  watchingcat_enrichment_age_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Time since the Kubernetes API was last heard of.',
+  },
+  watchingcat_enrichment_relists_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Lists that had to be read anew from the Kubernetes API.',
   },
   watchingcat_destination_sent_total: {
     type: 'counter',

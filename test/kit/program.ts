@@ -13,7 +13,16 @@ export function backendsHome(): string {
 
 /** Path of a built program; throws, with the command that builds it, where it is missing. */
 export function backendProgram(
-  name: 'otelcol' | 'telemetrygen' | 'jaeger' | 'prometheus' | 'otlpload' | 'otlpsink',
+  name:
+    | 'otelcol'
+    | 'telemetrygen'
+    | 'jaeger'
+    | 'prometheus'
+    | 'promtool'
+    | 'helm'
+    | 'kubeconform'
+    | 'otlpload'
+    | 'otlpsink',
 ): string {
   const path = join(backendsHome(), 'bin', name);
   if (!existsSync(path)) {

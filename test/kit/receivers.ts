@@ -3,7 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { compressSync } from 'snappy';
-import type { Signal } from '../../src/base/index.ts';
+import { AddressRanges, type Signal } from '../../src/base/index.ts';
 import {
   type Accept,
   type Accepted,
@@ -35,6 +35,7 @@ export interface DoorsOptions {
   readonly limits?: ListenGrpcOptions['limits'];
   readonly corsOrigins?: ListenHttpOptions['corsOrigins'];
   readonly tls?: ListenGrpcOptions['tls'];
+  readonly trustedProxies?: readonly string[];
 }
 
 export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
@@ -56,6 +57,7 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
     observer,
     limits: options.limits,
     tls: options.tls,
+    trustedProxies: new AddressRanges(options.trustedProxies ?? []),
   };
   const grpcListener = await listenGrpc(shared);
   const httpListener = await listenHttp({ ...shared, corsOrigins: options.corsOrigins });
@@ -94,8 +96,15 @@ export class GrpcPeer implements Disposable {
     this.client = new grpc.Client(`127.0.0.1:${port}`, credentials, { 'grpc.max_send_message_length': -1, ...options });
   }
 
-  call(path: string, body: Uint8Array, options: grpc.CallOptions = {}): Promise<GrpcAnswer> {
+  call(
+    path: string,
+    body: Uint8Array,
+    options: grpc.CallOptions = {},
+    sent: { readonly [name: string]: string } = {},
+  ): Promise<GrpcAnswer> {
     const same = (bytes: Buffer) => bytes;
+    const toSend = new grpc.Metadata();
+    for (const [name, value] of Object.entries(sent)) toSend.set(name, value);
     return new Promise((resolve) => {
       let metadata = new grpc.Metadata();
       const call = this.client.makeUnaryRequest(
@@ -103,7 +112,7 @@ export class GrpcPeer implements Disposable {
         same,
         same,
         Buffer.from(body.buffer, body.byteOffset, body.byteLength),
-        new grpc.Metadata(),
+        toSend,
         options,
         (error, message) => {
           resolve({

@@ -15,6 +15,18 @@ const report = z
       z.string(),
       z.object({ status, lagSeconds: z.number(), pendingBytes: z.number(), lastError: z.string().nullable() }),
     ),
+    enrichment: z
+      .object({
+        status: z
+          .enum(['off', 'starting', 'synced', 'stale', 'denied'])
+          .describe(
+            '`starting`: the first list is under way; `stale`: the API does not answer, what was known last is used; `denied`: pods may not be read',
+          ),
+        pods: z.number(),
+        ageSeconds: z.number().describe('Since the Kubernetes API was last heard of'),
+        lastError: z.string().nullable(),
+      })
+      .describe('What is known of the Kubernetes cluster that telemetry comes from; changes nothing of `status`'),
   })
   .meta({
     example: {
@@ -23,6 +35,7 @@ const report = z
       uptimeSeconds: 12.5,
       listeners: { otlpGrpc: '127.0.0.1:4317', otlpHttp: '127.0.0.1:4318', http: '127.0.0.1:8090' },
       destinations: { embedded: { status: 'ok', lagSeconds: 0, pendingBytes: 0, lastError: null } },
+      enrichment: { status: 'synced', pods: 120, ageSeconds: 3, lastError: null },
     },
   });
 const probe = z.object({ status: z.enum(['ok', 'unavailable']) }).meta({ example: { status: 'ok' } });
@@ -46,10 +59,15 @@ export function healthRoutes({ health, version }: Parts): FastifyPluginAsyncZod 
         },
       },
       async (_, reply) => {
-        const { status, uptimeSeconds, listeners, destinations } = health.report();
-        return reply
-          .code(status === 'unavailable' ? 503 : 200)
-          .send({ status, version, uptimeSeconds, listeners: { ...listeners }, destinations: { ...destinations } });
+        const { status, uptimeSeconds, listeners, destinations, enrichment } = health.report();
+        return reply.code(status === 'unavailable' ? 503 : 200).send({
+          status,
+          version,
+          uptimeSeconds,
+          listeners: { ...listeners },
+          destinations: { ...destinations },
+          enrichment,
+        });
       },
     );
     app.get(

@@ -9,6 +9,7 @@ export class RequestFields {
   grpcEncoding: string | undefined;
   grpcTimeout: string | undefined;
   contentLength: string | undefined;
+  forwardedFor: string | undefined;
   /** RFC 9113, 8.1.1: such a request is answered with a stream error. */
   malformed = false;
   /** More or longer fields than the limit. */
@@ -38,6 +39,7 @@ const kinds = {
   grpcTimeout: 7,
   contentLength: 8,
   malformed: 9,
+  forwardedFor: 10,
 } as const;
 type Kind = (typeof kinds)[keyof typeof kinds];
 
@@ -50,6 +52,7 @@ const kindOfName = new Map<string, Kind>([
   ['grpc-encoding', kinds.grpcEncoding],
   ['grpc-timeout', kinds.grpcTimeout],
   ['content-length', kinds.contentLength],
+  ['x-forwarded-for', kinds.forwardedFor],
   // RFC 9113, 8.2.2: fields of HTTP/1 connections.
   ['connection', kinds.malformed],
   ['proxy-connection', kinds.malformed],
@@ -153,6 +156,9 @@ export class HpackDecoder {
         case kinds.contentLength:
           if (request.contentLength !== undefined && request.contentLength !== value) request.malformed = true;
           request.contentLength = value;
+          break;
+        case kinds.forwardedFor:
+          request.forwardedFor = joined(request.forwardedFor, value);
           break;
         case kinds.malformed:
           request.malformed = true;

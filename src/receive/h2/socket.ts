@@ -8,8 +8,11 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
  */
 export function readInto(accepted: Socket, onRead: (bytes: Buffer, length: number) => void): Socket {
   const { _handle: handle } = accepted as unknown as { _handle: unknown };
-  if ('encrypted' in accepted || typeof handle !== 'object' || handle === null) {
+  // Of what is read by others already the first bytes may wait in the socket itself.
+  const isRead = 'encrypted' in accepted || accepted.bytesRead > 0;
+  if (isRead || typeof handle !== 'object' || handle === null) {
     accepted.on('data', (chunk: Buffer) => onRead(chunk, chunk.length));
+    accepted.resume();
     return accepted;
   }
   const callback = (length: number) => {

@@ -1,0 +1,14 @@
+/** Bytes of a label's or annotation's value; a longer one is left out: half of it would be another value. */
+export const attributeValueBytesMax = 4 * 1024;
+/** Resources whose association is remembered; past it those go that were not seen lately, and are read again. */
+export const resourcesRememberedMax = 2 * 2_048;
+/** Bytes of such a resource. A longer one is read each time. */
+export const resourceBytesRememberedMax = 4 * 1024;
+/** Bytes of all requests that wait for a pod; one that finds no room goes on without its attributes. */
+export const heldBytesMax = 32 * 1024 * 1024;
+/** A pod that did not appear while a request waited for it is not waited for again for so long. */
+export const missRememberedMs = 30_000;
+/** Such pods; past it the oldest is forgotten. */
+export const missesRememberedMax = 10_000;
+/** While the first list is under way: how often those that wait look whether it has come. */
+export const firstListLookMs = 50;

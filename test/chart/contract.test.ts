@@ -1,0 +1,235 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { chartFile } from '../../scripts/chart/values.ts';
+import { inspectConfig } from '../../src/config/index.ts';
+import { selfSigned } from '../kit/certificate.ts';
+import { backendProgram, runProgram } from '../kit/program.ts';
+import { chart, render, renderText, TemporaryFolder } from './kit.ts';
+
+// Names that documents, dashboards and people rely on.
+
+const objects = {
+  'watchingcat-otel-agent': [4317, 4318, 14250, 14268, 9411, 8888],
+  'watchingcat-otel-deployment': [4317, 4318, 8888],
+  'watchingcat-backend': [8090, 4317, 4318],
+  jaeger: [16686],
+  prometheus: [9090],
+  elasticsearch: [9200],
+  grafana: [3000],
+};
+
+describe.each(Object.entries(objects))('%s', (name, ports) => {
+  it('is a workload whose pods have its name as label app, and a Service with its ports', async () => {
+    const rendered = await render('default');
+    expect(rendered.pods().find((pod) => pod.name === name)?.labels).toMatchObject({ app: name });
+    expect(rendered.get('Service', name).spec?.ports?.map(({ port }) => port)).toEqual(expect.arrayContaining(ports));
+    expect(rendered.get('Service', name).spec?.['selector']).toEqual({ app: name });
+  });
+});
+
+it.each([
+  ['watchingcat-otel-agent', '200m', '256Mi', '500m', '512Mi'],
+  ['watchingcat-otel-deployment', '500m', '512Mi', '1000m', '1Gi'],
+  ['watchingcat-backend', '500m', '512Mi', '1000m', '1Gi'],
+  ['jaeger', '500m', '512Mi', '1000m', '1Gi'],
+  ['prometheus', '500m', '512Mi', '2000m', '2Gi'],
+  ['elasticsearch', '1000m', '2Gi', '2000m', '4Gi'],
+])('%s requests %s and %s, and may use %s and %s', async (name, cpu, memory, cpuMax, memoryMax) => {
+  expect((await render('default')).container(name).resources).toEqual({
+    requests: { cpu, memory },
+    limits: { cpu: cpuMax, memory: memoryMax },
+  });
+});
+
+it('watchingcat-frontend leads to the backend on port 3001', async () => {
+  const { spec } = (await render('default')).get('Service', 'watchingcat-frontend');
+  expect(spec).toMatchObject({ selector: { app: 'watchingcat-backend' }, ports: [{ port: 3001, targetPort: 'http' }] });
+});
+
+it('the line of the documents does what it says', async () => {
+  const rendered = await render(undefined, [
+    '--set',
+    'storage.prometheus.retention=30d',
+    '--set',
+    'backend.replicas=3',
+    '--set',
+    'global.clusterName=production,global.region=eu-central-1,global.environment=staging',
+  ]);
+  expect(rendered.container('prometheus').args).toContain('--storage.tsdb.retention.time=30d');
+  expect(rendered.get('Deployment', 'watchingcat-backend').spec?.replicas).toBe(3);
+  expect(rendered.environment('watchingcat-backend')).toMatchObject({
+    WATCHINGCAT_CLUSTER_NAME: 'production',
+    WATCHINGCAT_CLOUD_REGION: 'eu-central-1',
+    WATCHINGCAT_ENVIRONMENT: 'staging',
+  });
+  expect(rendered.file('watchingcat-otel-agent', 'config.yaml')).toContain('value: production');
+});
+
+it('volumes have the sizes of the contract', async () => {
+  const rendered = await render('default');
+  const size = (name: string): unknown => rendered.get('PersistentVolumeClaim', name).spec?.['resources'];
+  expect(size('prometheus-data')).toEqual({ requests: { storage: '50Gi' } });
+  expect(size('elasticsearch-data')).toEqual({ requests: { storage: '100Gi' } });
+});
+
+describe('the backend', () => {
+  it('has two pods, of which a new one is there before an old one goes, and time to hand over', async () => {
+    const rendered = await render('default');
+    expect(rendered.get('Deployment', 'watchingcat-backend').spec).toMatchObject({
+      replicas: 2,
+      strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+    });
+    const { spec } = rendered.pods().find(({ name }) => name === 'watchingcat-backend') ?? {};
+    expect(spec?.terminationGracePeriodSeconds).toBe(120);
+    expect(rendered.names('PodDisruptionBudget')).toContain('watchingcat-backend');
+  });
+  it('writes to the bundled stores and asks them', async () => {
+    expect((await render('default')).environment('watchingcat-backend')).toMatchObject({
+      WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://jaeger.observability.svc.cluster.local:4317',
+      WATCHINGCAT_JAEGER_QUERY_ENDPOINT: 'http://jaeger.observability.svc.cluster.local:16686',
+      WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://prometheus.observability.svc.cluster.local:9090/api/v1/write',
+      WATCHINGCAT_PROMETHEUS_QUERY_URL: 'http://prometheus.observability.svc.cluster.local:9090',
+      WATCHINGCAT_ELASTICSEARCH_URL: 'http://elasticsearch.observability.svc.cluster.local:9200',
+    });
+  });
+  it('has one pod where it keeps a signal itself, whatever is asked for, and no other beside it', async () => {
+    for (const values of ['embedded', 'no-stores']) {
+      const rendered = await render(values, [
+        '--set',
+        'backend.replicas=5,backend.autoscaling.enabled=true,backend.persistence.enabled=false',
+      ]);
+      expect(rendered.get('Deployment', 'watchingcat-backend').spec).toMatchObject({
+        replicas: 1,
+        strategy: { type: 'Recreate' },
+      });
+      expect(rendered.names('HorizontalPodAutoscaler')).toEqual([]);
+    }
+  });
+  it('has with persistence a volume for each pod', async () => {
+    const { spec } = (await render('persistence')).get('StatefulSet', 'watchingcat-backend');
+    expect(spec).toMatchObject({
+      replicas: 3,
+      volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { resources: { requests: { storage: '10Gi' } } } }],
+    });
+  });
+  it.each(['default', 'embedded', 'external-stores', 'everything', 'persistence', 'minikube', 'no-stores'])(
+    '%s: the program takes its environment',
+    async (values) => {
+      using folder = new TemporaryFolder();
+      const file = join(folder.path, 'file.pem');
+      writeFileSync(file, selfSigned().cert);
+      const env = Object.entries((await render(values)).environment('watchingcat-backend'))
+        .filter(([name]) => name.startsWith('WATCHINGCAT_'))
+        .map(([name, value]) => [name, name.endsWith('_FILE') ? file : value]);
+      const { problems } = inspectConfig({ flags: {}, env: Object.fromEntries(env), cwd: folder.path });
+      expect(problems).toEqual([]);
+    },
+  );
+});
+
+it('the embedded profile is collectors and one backend', async () => {
+  const rendered = await render('embedded');
+  expect(
+    rendered
+      .pods()
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual(['watchingcat-backend', 'watchingcat-otel-agent', 'watchingcat-otel-deployment', 'watchingcat-test']);
+  expect(
+    Object.keys(rendered.environment('watchingcat-backend')).filter((name) => /JAEGER|PROMETHEUS|ELASTIC/.test(name)),
+  ).toEqual([]);
+});
+
+it('Prometheus takes late samples and remote write', async () => {
+  const rendered = await render('default');
+  expect(rendered.container('prometheus').args).toContain('--web.enable-remote-write-receiver');
+  expect(parse(rendered.file('prometheus', 'prometheus.yml'))).toMatchObject({
+    storage: { tsdb: { out_of_order_time_window: '7d' } },
+  });
+});
+
+it('Jaeger keeps spans in Elasticsearch where there is one, else in memory', async () => {
+  const backends = async (args: readonly string[]): Promise<unknown> =>
+    parse((await render('default', args)).file('jaeger', 'config.yaml')).extensions.jaeger_storage.backends.main;
+  expect(await backends([])).toHaveProperty('elasticsearch.server_urls', [
+    'http://elasticsearch.observability.svc.cluster.local:9200',
+  ]);
+  expect(await backends(['--set', 'storage.elasticsearch.enabled=false'])).toHaveProperty('memory');
+});
+
+it('a changed configuration starts the pods anew', async () => {
+  const checksum = async (name: string, args: readonly string[]): Promise<string | undefined> => {
+    const object = (await render('default', args)).objects.find(
+      ({ kind, metadata }) => /Deployment|DaemonSet/.test(kind) && metadata.name === name,
+    );
+    return object?.spec?.template?.metadata.annotations?.['checksum/config'];
+  };
+  for (const [name, set] of [
+    ['watchingcat-otel-agent', 'otelAgent.metrics.collectionInterval=60s'],
+    ['watchingcat-otel-deployment', 'otelDeployment.clusterMetrics.collectionInterval=60s'],
+    ['watchingcat-backend', 'backend.logLevel=debug'],
+    ['jaeger', 'storage.jaeger.indexPrefix=other'],
+    ['prometheus', 'storage.prometheus.outOfOrderTimeWindow=1d'],
+    ['elasticsearch', 'storage.elasticsearch.config.cluster\\.name=other'],
+    ['grafana', 'grafana.ini.auth.disable_login_form=true'],
+  ] as const) {
+    const before = await checksum(name, []);
+    expect(before, name).toMatch(/^[0-9a-f]{64}$/);
+    expect(await checksum(name, ['--set', set]), name).not.toBe(before);
+    expect(await checksum(name, ['--set', 'tests.enabled=false']), name).toBe(before);
+  }
+});
+
+it('images.txt has all images, and no other', async () => {
+  const images = new Set(
+    (await render('default')).pods().flatMap(({ spec }) => spec.containers.map(({ image }) => image)),
+  );
+  expect([...images].sort().join('\n')).toBe(chartFile('images.txt').trim());
+});
+
+it('the test pod goes when it has passed', async () => {
+  expect((await render('default')).get('Pod', 'watchingcat-test').metadata.annotations).toEqual({
+    'helm.sh/hook': 'test',
+    'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+  });
+});
+
+it('the chart can be packed, with its rules and dashboards and without its tests', async () => {
+  const { stdout } = await runProgram('sh', [
+    '-c',
+    `cd "$(mktemp -d)" && "$1" package "$2" >/dev/null && tar tzf *.tgz`,
+    'sh',
+    backendProgram('helm'),
+    chart,
+  ]);
+  expect(stdout).toContain('k8s-infra/files/recording-rules.yaml');
+  expect(stdout).toContain('k8s-infra/files/dashboards/cluster.json');
+  expect(stdout).not.toContain('k8s-infra/ci/');
+});
+
+it('options beyond the usual: ingress, route, monitors, scaler, more objects', async () => {
+  const rendered = await render('everything');
+  expect(rendered.get('Ingress', 'watchingcat-frontend').spec).toMatchObject({
+    ingressClassName: 'nginx',
+    tls: [{ hosts: ['watchingcat.example.com'], secretName: 'watchingcat-tls' }],
+  });
+  expect(rendered.get('HTTPRoute', 'watchingcat-frontend').spec).toMatchObject({
+    parentRefs: [{ name: 'gateway', namespace: 'infra' }],
+    rules: [{ backendRefs: [{ name: 'watchingcat-frontend', port: 3001 }] }],
+  });
+  expect(rendered.names('ServiceMonitor').sort()).toEqual([
+    'watchingcat-backend',
+    'watchingcat-otel-agent',
+    'watchingcat-otel-deployment',
+  ]);
+  expect(rendered.get('HorizontalPodAutoscaler', 'watchingcat-backend').spec).toMatchObject({
+    minReplicas: 2,
+    maxReplicas: 6,
+  });
+  expect(rendered.get('ConfigMap', 'extra').data).toEqual({ release: 'watchingcat' });
+  const text = await renderText('default');
+  for (const kind of ['Ingress', 'HTTPRoute', 'ServiceMonitor', 'HorizontalPodAutoscaler'])
+    expect(text).not.toContain(`kind: ${kind}\n`);
+});
