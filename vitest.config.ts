@@ -14,6 +14,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'test/kit/**/*.test.ts',
+            'test/scripts/**/*.test.ts',
             'test/stores/contract/embedded.test.ts',
           ],
           testTimeout: 30_000,

@@ -170,9 +170,7 @@ async function selectSeries(api: Api, select: SeriesSelect, cancel: AbortSignal)
   let count = 0;
   const series: Series[] = [];
   for (const { metric, values = [] } of results) {
-    let inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
-    // last_over_time() would not tell when it was.
-    if (select.last === true) inside = inside.slice(-1);
+    const inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
     count += inside.length;
     if (count > samplesMax) {
       throw new Fault(
