@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Budget } from './budget.ts';
 import {
   type ErrorCode,
   errorCodes,
@@ -15,8 +16,10 @@ import {
   streamIdMax,
   windowMax,
 } from './frames.ts';
+import { HeaderBlock } from './header-block.ts';
 import { CompressionError, HpackDecoder, type RequestFields } from './hpack.ts';
 import { type FrameHandler, FrameReader } from './reader.ts';
+import { checkSettings } from './settings.ts';
 import { readInto } from './socket.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
@@ -56,17 +59,12 @@ export class Session implements FrameHandler {
   #state: 'open' | 'closing' | 'closed' = 'open';
   #greeted = false;
   #sizeUpdateDue = false;
-  #controlFrames = 0;
-  #resetsLeft = resetsBurst;
+  readonly #budget: Budget;
   #pingsWaiting: (() => void)[] = [];
 
   // What is being read.
   readonly #reader = new FrameReader(this);
-  /** Of a header block that continues. */
-  #block: Buffer[] = [];
-  #blockBytes = 0;
-  #blockStreamId = 0;
-  #blockEndsStream = false;
+  readonly #block: HeaderBlock;
 
   // What is being written.
   #out: Buffer[] = [];
@@ -78,6 +76,8 @@ export class Session implements FrameHandler {
     this.socket = socket;
     this.#handler = handler;
     this.#limits = limits;
+    this.#budget = new Budget(limits.controlFramesPerSecondMax);
+    this.#block = new HeaderBlock(limits.headerBytesMax);
     this.#decoder = new HpackDecoder({ listBytesMax: limits.headerBytesMax, fieldsMax: headerFieldsMax });
     socket.setNoDelay(true);
     // What a socket ends with is told by 'close', which always comes.
@@ -134,8 +134,7 @@ export class Session implements FrameHandler {
 
   /** Once a second: what may be done so often in one. */
   tick(): void {
-    this.#controlFrames = 0;
-    this.#resetsLeft = Math.min(resetsBurst, this.#resetsLeft + resetsPerSecond);
+    this.#budget.renew();
   }
 
   // For streams.
@@ -209,8 +208,8 @@ export class Session implements FrameHandler {
     if (!this.#greeted && (type !== frameTypes.settings || (this.#reader.flags & flags.ack) !== 0)) {
       return this.#fail(errorCodes.protocolError, 'the first frame is not SETTINGS');
     }
-    if (this.#blockStreamId !== 0) {
-      if (type !== frameTypes.continuation || this.#reader.streamId !== this.#blockStreamId) {
+    if (this.#block.continues) {
+      if (type !== frameTypes.continuation || this.#reader.streamId !== this.#block.streamId) {
         return this.#fail(errorCodes.protocolError, 'a header block is interrupted');
       }
     } else if (type === frameTypes.continuation) {
@@ -316,49 +315,19 @@ export class Session implements FrameHandler {
   }
 
   #onHeaders(bytes: Buffer, start: number, end: number): void {
-    let from = start;
-    let to = end;
-    if ((this.#reader.flags & flags.padded) !== 0) {
-      to -= from < to ? (bytes[from] as number) : 0;
-      from += 1;
-    }
-    if ((this.#reader.flags & flags.priority) !== 0) from += 5;
-    if (from > to) {
-      this.#fail(errorCodes.protocolError, 'padding longer than the frame');
-      return;
-    }
-    if (this.#reader.streamId % 2 === 0) {
-      this.#fail(errorCodes.protocolError, 'HEADERS on a stream that clients cannot open');
-      return;
-    }
-    const endsStream = (this.#reader.flags & flags.endStream) !== 0;
-    if ((this.#reader.flags & flags.endHeaders) !== 0) {
-      this.#onBlock(this.#reader.streamId, endsStream, bytes, from, to);
-      return;
-    }
-    this.#blockStreamId = this.#reader.streamId;
-    this.#blockEndsStream = endsStream;
-    this.#block = [Buffer.from(bytes.subarray(from, to))];
-    this.#blockBytes = to - from;
+    const refused = this.#block.begin(this.#reader, bytes, start, end);
+    if (refused !== undefined) this.#fail(errorCodes.protocolError, refused);
+    else if (this.#block.whole) this.#onBlock();
   }
 
   #onContinuation(bytes: Buffer, start: number, end: number): void {
-    this.#blockBytes += end - start;
-    // A larger one is read only as far as a client may take us by mistake: the next request shall still be understood.
-    if (this.#blockBytes > this.#limits.headerBytesMax * blockFactor || this.#block.length === blockFramesMax) {
+    if (!this.#block.add(this.#reader, bytes, start, end))
       this.#fail(errorCodes.enhanceYourCalm, 'a header block larger than the limit');
-      return;
-    }
-    this.#block.push(Buffer.from(bytes.subarray(start, end)));
-    if ((this.#reader.flags & flags.endHeaders) === 0) return;
-    const block = Buffer.concat(this.#block);
-    const streamId = this.#blockStreamId;
-    this.#block = [];
-    this.#blockStreamId = 0;
-    this.#onBlock(streamId, this.#blockEndsStream, block, 0, block.length);
+    else if (this.#block.whole) this.#onBlock();
   }
 
-  #onBlock(id: number, endsStream: boolean, bytes: Buffer, start: number, end: number): void {
+  #onBlock(): void {
+    const { streamId: id, endsStream, bytes, start, end } = this.#block.take();
     let request: RequestFields;
     try {
       request = this.#decoder.decode(bytes, start, end);
@@ -382,8 +351,7 @@ export class Session implements FrameHandler {
       this.#refuse(id, errorCodes.protocolError);
     } else if (this.#streams.size >= this.#limits.streamsMax) this.#refuse(id, errorCodes.refusedStream);
     else {
-      // grpc-go measures the way with a PING for each answer: what comes with calls is no flood.
-      if (this.#controlFrames > 0) this.#controlFrames = Math.max(0, this.#controlFrames - controlFramesPerCall);
+      this.#budget.onCall();
       const stream = new Stream(this, id, streamWindowBytes, this.#streamSendWindow);
       if (request.contentLength !== undefined) stream.declaredBytes = Number(request.contentLength);
       this.#streams.set(id, stream);
@@ -424,54 +392,32 @@ export class Session implements FrameHandler {
   }
 
   #onSettings(bytes: Buffer, start: number, end: number): void {
-    const length = end - start;
-    if (this.#reader.streamId !== 0) {
-      this.#fail(errorCodes.protocolError, 'SETTINGS on a stream');
+    const isAck = (this.#reader.flags & flags.ack) !== 0;
+    const wrong = checkSettings(this.#reader.streamId, isAck, bytes, start, end);
+    if (wrong !== undefined) {
+      this.#fail(wrong.code, wrong.reason);
       return;
     }
-    if ((this.#reader.flags & flags.ack) !== 0 ? length !== 0 : length % 6 !== 0) {
-      this.#fail(errorCodes.frameSizeError, 'SETTINGS of a wrong size');
-      return;
-    }
-    if (!this.#countControl(1) || (this.#reader.flags & flags.ack) !== 0) return;
-    if (length > settingsMax * 6) {
-      this.#fail(errorCodes.enhanceYourCalm, 'too many settings');
-      return;
-    }
+    if (!this.#countControl(1) || isAck) return;
     this.#greeted = true;
     for (let at = start; at < end; at += 6) {
+      const id = bytes.readUInt16BE(at);
       const value = readUint32(bytes, at + 2);
-      if (!this.#onSetting(bytes.readUInt16BE(at), value)) return;
+      if (id === settingIds.headerTableSize && value < 4096) this.#sizeUpdateDue = true;
+      if (id === settingIds.initialWindowSize && !this.#onInitialWindow(value)) return;
     }
     this.write(frame(frameTypes.settings, flags.ack, 0, 0));
   }
 
-  #onSetting(id: number, value: number): boolean {
-    switch (id) {
-      case settingIds.headerTableSize:
-        if (value < 4096) this.#sizeUpdateDue = true;
-        return true;
-      case settingIds.enablePush:
-        return value <= 1 || this.#fail(errorCodes.protocolError, 'SETTINGS_ENABLE_PUSH is neither 0 nor 1');
-      case settingIds.maxFrameSize:
-        return (
-          (value >= framePayloadMax && value < 2 ** 24) ||
-          this.#fail(errorCodes.protocolError, 'SETTINGS_MAX_FRAME_SIZE out of range')
-        );
-      case settingIds.initialWindowSize: {
-        if (value > windowMax) return this.#fail(errorCodes.flowControlError, 'SETTINGS_INITIAL_WINDOW_SIZE too large');
-        const more = value - this.#streamSendWindow;
-        this.#streamSendWindow = value;
-        for (const stream of [...this.#streams.values()]) {
-          stream.sendWindow += more;
-          if (stream.sendWindow > windowMax) return this.#fail(errorCodes.flowControlError, 'a window past 2^31-1');
-          stream.resume();
-        }
-        return true;
-      }
-      default:
-        return true;
+  #onInitialWindow(value: number): boolean {
+    const more = value - this.#streamSendWindow;
+    this.#streamSendWindow = value;
+    for (const stream of [...this.#streams.values()]) {
+      stream.sendWindow += more;
+      if (stream.sendWindow > windowMax) return this.#fail(errorCodes.flowControlError, 'a window past 2^31-1');
+      stream.resume();
     }
+    return true;
   }
 
   #onPing(bytes: Buffer, start: number, end: number): void {
@@ -518,15 +464,14 @@ export class Session implements FrameHandler {
 
   /** False: too many. */
   #countControl(weight: number): boolean {
-    this.#controlFrames += weight;
-    if (this.#controlFrames <= this.#limits.controlFramesPerSecondMax) return true;
-    return this.#fail(errorCodes.enhanceYourCalm, 'too many frames that carry nothing');
+    return (
+      this.#budget.takeControl(weight) || this.#fail(errorCodes.enhanceYourCalm, 'too many frames that carry nothing')
+    );
   }
 
-  /** Streams that end before their answer cost the server more than the client: CVE-2023-44487, CVE-2025-8671. */
+  /** False: too many. */
   #countReset(): boolean {
-    this.#resetsLeft -= 1;
-    return this.#resetsLeft >= 0 || this.#fail(errorCodes.enhanceYourCalm, 'too many streams that are reset');
+    return this.#budget.takeReset() || this.#fail(errorCodes.enhanceYourCalm, 'too many streams that are reset');
   }
 
   #fail(code: ErrorCode, reason: string): false {
@@ -569,13 +514,6 @@ const connectionWindowBytes = 16 * 1024 * 1024;
 /** Of answers that a peer does not read. */
 const unsentBytesMax = 256 * 1024;
 const headerFieldsMax = 128;
-/** A block may be so many times larger than the list it is allowed to hold, before the connection is given up. */
-const blockFactor = 4;
-const blockFramesMax = 16;
-const settingsMax = 32;
-const controlFramesPerCall = 8;
-const resetsBurst = 1_000;
-const resetsPerSecond = 33;
 const lastWordsMs = 1_000;
 const pingPayload = Buffer.alloc(8);
 /** A dynamic table size update to 0. */
