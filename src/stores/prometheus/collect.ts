@@ -1,9 +1,11 @@
 import { hash } from 'node:crypto';
 import type { Batch, Frame } from '../../base/index.ts';
-import { eachRecord, type MetricKind, metricName, Reader, unitName, wireBytes, wireVarint } from '../../otlp/index.ts';
+import { eachRecord, Reader, wireBytes } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
+import { hashBytes, sameAttributes, sameBytes, sameNumbers } from './bytes.ts';
 import type { Total, Totals } from './delta.ts';
 import { readExemplar } from './exemplars.ts';
+import { describeHead, type Head, headScan, isHead, scanHead } from './head.ts';
 import {
   type Labels,
   labelNumber,
@@ -15,7 +17,7 @@ import {
 } from './labels.ts';
 import { infoStepsMax, partSamplesMax, symbolBytesMax } from './limits.ts';
 import { encodeCustomBuckets, encodeExponential, schemaMin, staleHigh, staleLow } from './native.ts';
-import { Point, type Shape, shapes } from './point.ts';
+import { Point } from './point.ts';
 import { type Added, type Exemplar, Samples } from './samples.ts';
 import { type Family, type Series, type SeriesLimit, SeriesTable } from './series.ts';
 
@@ -56,13 +58,7 @@ interface Origin {
   readonly metrics: Map<number, Metric[]>;
 }
 
-interface Metric {
-  /** Its head: all fields but the data. */
-  readonly head: Uint8Array;
-  readonly field: number;
-  readonly delta: boolean;
-  readonly monotonic: boolean;
-  readonly shape: Shape;
+interface Metric extends Head {
   /** '' where no name is left of it. */
   readonly name: string;
   readonly family: Family;
@@ -398,46 +394,8 @@ export class Collector {
   }
 
   #makeMetric(body: Uint8Array, start: number, end: number): Metric {
-    const { field, temporality, monotonic } = headScan;
-    let name = '';
-    let help = '';
-    let unit = '';
-    const reader = new Reader(body, start, end);
-    while (reader.next()) {
-      if (reader.field === 1) name = reader.string();
-      else if (reader.field === 2) help = reader.string();
-      else if (reader.field === 3) unit = reader.string();
-    }
-    const shape = shapes[field]!;
-    const kind: MetricKind =
-      shape === 'exponential'
-        ? 'exponentialHistogram'
-        : shape !== 'number'
-          ? shape
-          : field === 5
-            ? 'gauge'
-            : monotonic
-              ? 'monotonicSum'
-              : 'sum';
-    const full = metricName(name, unit, kind, this.#options.naming.strategy);
-    const type =
-      kind === 'monotonicSum'
-        ? 'counter'
-        : shape === 'number'
-          ? 'gauge'
-          : shape === 'summary'
-            ? 'summary'
-            : 'histogram';
-    return {
-      head: Buffer.concat(headParts(body)),
-      field,
-      delta: temporality === 1,
-      monotonic,
-      shape,
-      name: full,
-      family: this.#family({ name: full, type, help, unit: unitName(unit), otlpUnit: unit }),
-      members: new Map(),
-    };
+    const { family, ...rest } = describeHead(body, start, end, this.#options.naming.strategy);
+    return { ...rest, name: family.name, family: this.#family(family), members: new Map() };
   }
 
   /** A copy, the same for as long as they are: most histograms have one of a few rows of bounds. */
@@ -521,86 +479,4 @@ function readExemplars(point: Point, body: Uint8Array): Exemplar[] {
     if (exemplar !== undefined) exemplars.push(exemplar);
   }
   return exemplars;
-}
-
-// ------------------------------------------------------------------------------------------ heads of metrics
-
-/** Of the Metric that was scanned last. */
-const headScan = { field: 0, dataStart: 0, dataEnd: 0, temporality: 0, monotonic: false, parts: [] as number[] };
-
-function scanHead(body: Uint8Array, start: number, end: number): number {
-  headScan.field = 0;
-  headScan.temporality = 0;
-  headScan.monotonic = false;
-  headScan.parts.length = 0;
-  let hashed = 0;
-  const metric = new Reader(body, start, end);
-  while (metric.next()) {
-    const { field } = metric;
-    if (field in shapes && metric.wireType === wireBytes) {
-      headScan.field = field;
-      headScan.dataStart = metric.valueStart;
-      headScan.dataEnd = metric.valueEnd;
-    } else if (field <= 3) {
-      hashed = hashBytes(body, metric.tagStart, metric.valueEnd, hashed);
-      headScan.parts.push(metric.tagStart, metric.valueEnd);
-    }
-  }
-  if (headScan.field !== 0 && headScan.field !== 5) {
-    // Beside the points: aggregation_temporality = 2, is_monotonic = 3.
-    const data = new Reader(body, headScan.dataStart, headScan.dataEnd);
-    while (data.next()) {
-      if (data.field === 2 && data.wireType === wireVarint) headScan.temporality = data.int32();
-      else if (data.field === 3 && data.wireType === wireVarint) headScan.monotonic = data.bool();
-    }
-  }
-  return Math.imul(hashed ^ headScan.field, 0x01000193) ^ (headScan.temporality << 1) ^ (headScan.monotonic ? 1 : 0);
-}
-
-function headParts(body: Uint8Array): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  for (let at = 0; at < headScan.parts.length; at += 2) {
-    parts.push(body.subarray(headScan.parts[at]!, headScan.parts[at + 1]!));
-  }
-  return parts;
-}
-
-function isHead(metric: Metric, body: Uint8Array): boolean {
-  return (
-    metric.field === headScan.field &&
-    metric.delta === (headScan.temporality === 1) &&
-    metric.monotonic === headScan.monotonic &&
-    sameAttributes(metric.head, body, headScan.parts)
-  );
-}
-
-// ------------------------------------------------------------------------------------------ bytes
-
-function hashBytes(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  let hashed = seed ^ (end - start);
-  for (let at = start; at < end; at++) hashed = Math.imul(hashed ^ bytes[at]!, 0x01000193);
-  return hashed;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
-}
-
-/** @param pairs Ranges of `body` that together are to be `attributes`. */
-function sameAttributes(attributes: Uint8Array, body: Uint8Array, pairs: readonly number[]): boolean {
-  let at = 0;
-  for (let pair = 0; pair < pairs.length; pair += 2) {
-    for (let from = pairs[pair]!; from < pairs[pair + 1]!; from++, at++) {
-      if (attributes[at] !== body[from]) return false;
-    }
-  }
-  return at === attributes.length;
-}
-
-function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) if (!Object.is(a[at], b[at])) return false;
-  return true;
 }
