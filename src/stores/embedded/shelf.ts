@@ -9,12 +9,14 @@ import { Generation } from './generation.ts';
 import type { HotTables } from './hot.ts';
 import { KeyTable, planPromoted } from './keys.ts';
 import type { DecoderTarget, GenerationDecoder, ShelfKind } from './kind.ts';
-import { digestsMax, hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
+import { hotAgeMaxMs, hotBytesMax, hotRowsMax, learnRows, sealedMax } from './limits.ts';
 import { type FileEntry, type Manifest, writeManifest } from './manifest.ts';
 import { openFolder } from './opening.ts';
 import { groupParts, type Part, partOf, type Snapshot } from './parts.ts';
+import { FilePins } from './pins.ts';
 import { type RewriteHost, Rewriter } from './rewrite.ts';
 import { writeRoll } from './roll.ts';
+import { SeenDigests } from './seen-digests.ts';
 
 // One signal's records: hot rows in memory, then Parquet files that a manifest names.
 //
@@ -60,19 +62,17 @@ export class Shelf {
   readonly #sealed: Generation[] = [];
   readonly #keys = new KeyTable();
   readonly #decoder: (target: DecoderTarget) => GenerationDecoder;
-  #pinnedFiles = new Map<string, number>();
-  #unlink = new Set<string>();
+  readonly #pins: FilePins;
   /** Files whose checksums were right when they were read in this process, or that it wrote. */
   readonly #checked = new Set<string>();
   /** Last sequence number taken of each log, kept or hot. */
   readonly #taken: Map<string, number>;
-  readonly #digests = new Map<string, string>();
+  readonly #digests = new SeenDigests();
   #onKept: ((logId: string, seq: number) => void) | undefined;
   #rolling: Promise<void> | undefined;
   readonly #rewriter: Rewriter;
   readonly #openedMs: number;
   readonly #openedMonotonicMs: number;
-  #removing: Promise<void> = Promise.resolve();
   #committing: Promise<unknown> = Promise.resolve();
   #roomFor: (() => void)[] = [];
   #closed = false;
@@ -93,6 +93,7 @@ export class Shelf {
     this.#options = options;
     this.#hot = hot;
     this.#manifest = manifest;
+    this.#pins = new FilePins(options);
     this.#taken = new Map(manifest.kept);
     this.#damaged = damaged;
     this.#openedMs = options.clock.nowMs();
@@ -120,7 +121,7 @@ export class Shelf {
       replace: (old, entry) => this.#replace(old, entry),
       setAside: (file) => this.#setAside(file),
       rollAll: () => this.rollAll(),
-      removed: () => this.#removing,
+      removed: () => this.#pins.removed(),
       failed: (reason) => {
         this.#lastError = reason;
       },
@@ -163,7 +164,7 @@ export class Shelf {
       if (frame.seq <= (this.#taken.get(batch.logId) ?? 0)) continue;
       this.#taken.set(batch.logId, frame.seq);
       generation.through.set(batch.logId, frame.seq);
-      if (this.#cameFromAnotherLog(frame.digest, batch.logId)) continue;
+      if (this.#digests.cameFromAnotherLog(frame.digest, batch.logId)) continue;
       try {
         generation.decoder.decode(frame, index, refused);
       } catch (error) {
@@ -200,16 +201,6 @@ export class Shelf {
     return true;
   }
 
-  /** Logs do not store a request twice, but two logs may have it: one that a stopping replica handed over. */
-  #cameFromAnotherLog(digest: Uint8Array, logId: string): boolean {
-    const name = Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1');
-    const seen = this.#digests.get(name);
-    if (seen !== undefined) return seen !== logId;
-    this.#digests.set(name, logId);
-    if (this.#digests.size > digestsMax) this.#digests.delete(this.#digests.keys().next().value!);
-    return false;
-  }
-
   #begin(): Generation {
     const { retentionMs, clock } = this.#options;
     const { promoted } = this.#manifest;
@@ -239,7 +230,7 @@ export class Shelf {
     this.#roll();
     await this.#rolling;
     await this.#expire();
-    await this.#removing;
+    await this.#pins.removed();
     await this.scrubOne();
     this.#rewriter.mergeSoon();
   }
@@ -350,10 +341,9 @@ export class Shelf {
   /** Files that no manifest names any more: removed when no query reads them. */
   #retire(bases: Iterable<string>): void {
     for (const base of bases) {
-      this.#unlink.add(base);
       this.#checked.delete(base);
+      this.#pins.remove(base);
     }
-    this.#unlinkUnpinned();
   }
 
   eraseByResource(key: string, value: string, cancel: AbortSignal): Promise<number> {
@@ -400,7 +390,7 @@ export class Shelf {
     if (this.#open !== undefined) generations.push(this.#open);
     const files = [...this.#manifest.files];
     const hot = generations.reverse().map((generation) => generation.pin());
-    for (const { base } of files) this.#pinnedFiles.set(base, (this.#pinnedFiles.get(base) ?? 0) + 1);
+    const release = this.#pins.pin(files.map(({ base }) => base));
     files.sort((a, b) =>
       a.maxTimeUnixNano === b.maxTimeUnixNano ? 0 : a.maxTimeUnixNano < b.maxTimeUnixNano ? 1 : -1,
     );
@@ -411,12 +401,7 @@ export class Shelf {
         if (released) return;
         released = true;
         for (const generation of generations) generation.unpin();
-        for (const { base } of files) {
-          const pins = this.#pinnedFiles.get(base)! - 1;
-          if (pins > 0) this.#pinnedFiles.set(base, pins);
-          else this.#pinnedFiles.delete(base);
-        }
-        this.#unlinkUnpinned();
+        release();
       },
     };
   }
@@ -482,16 +467,6 @@ export class Shelf {
     return join(this.#options.folder, `${file.base}.bloom`);
   }
 
-  #unlinkUnpinned(): void {
-    for (const base of this.#unlink) {
-      if (this.#pinnedFiles.has(base)) continue;
-      this.#unlink.delete(base);
-      this.#removing = this.#removing
-        .then(() => removeEntry(this.#options.folder, this.#options.files, base))
-        .catch((error: unknown) => this.#options.warn(`removing ${base} failed: ${String(error)}`));
-    }
-  }
-
   stats(): ShelfStats {
     const generations = this.#open === undefined ? this.#sealed : [...this.#sealed, this.#open];
     const { files } = this.#manifest;
@@ -519,7 +494,7 @@ export class Shelf {
     await this.#rewriter.close();
     await this.#rolling;
     await this.#committing;
-    await this.#removing;
+    await this.#pins.removed();
     this.#rewriter.disconnect();
   }
 }
