@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { Signal } from '../base/index.ts';
 import { type Limits, messageCharsMax } from './limits.ts';
-import { beginScan, endScan, problem, rejecting, scanMessage, scannedRecords } from './scan.ts';
+import { problem, rejecting } from './problem.ts';
+import { beginScan, endScan, scanMessage, scannedRecords } from './scan.ts';
 import { type Field, isMessage, type MessageName, schema } from './schema.ts';
 import { Reader, Writer, wireBytes, wireVarint } from './wire.ts';
 

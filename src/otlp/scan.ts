@@ -1,11 +1,24 @@
 import { isUtf8 } from 'node:buffer';
 import { Fault } from '../base/index.ts';
+import {
+  addBounds,
+  addCount,
+  addCounts,
+  addZeroCount,
+  beginDataPoint,
+  countedBuckets,
+  isCountSound,
+  isHistogramSound,
+  noteSum,
+  noteTotal,
+} from './histogram.ts';
 import { exponentialIndexMax, exponentialScaleMax, exponentialScaleMin, type Limits } from './limits.ts';
-import { isMessage, type MessageName, messageIndex, schema } from './schema.ts';
+import * as table from './ops.ts';
+import { problem } from './problem.ts';
+import { type MessageName, messageIndex } from './schema.ts';
 import {
   groupEnd,
   malformed,
-  readDouble,
   readFixed32,
   wireBytes,
   wireFixed32,
@@ -18,184 +31,47 @@ import {
 // wrong with what it passed over; it builds nothing. Its state is the module's, since it never waits and allocations would
 // cost more than the loop itself. Measured by walk.bench.ts.
 
-/** What a message turned out to need, as bits. */
-export const problem = {
-  badUtf8: 1,
-  /** A span's own trace id, span id or parent span id. */
-  badOwnId: 1 << 1,
-  /** Ids on log records, links and exemplars, and a parent span id that is all zero: treated as absent. */
-  badOtherId: 1 << 2,
-  tooDeep: 1 << 3,
-  tooManyAttributes: 1 << 4,
-  valueTooLong: 1 << 5,
-  keyTooLong: 1 << 6,
-  tooManyEvents: 1 << 7,
-  tooManyLinks: 1 << 8,
-  tooManyExemplars: 1 << 9,
-  noValue: 1 << 10,
-  noTemporality: 1 << 11,
-  badHistogram: 1 << 12,
-  badExponential: 1 << 13,
-  tooManyBuckets: 1 << 14,
-  tooFarAhead: 1 << 15,
-  noName: 1 << 16,
-  noData: 1 << 17,
-  /** A field that must occur once occurs again; protobuf merges messages, and takes the last member of a oneof. */
-  repeatedOnce: 1 << 18,
-} as const;
-
-/** A record, or all records of a metric, scope or resource, cannot be kept with one of these. */
-export const rejecting =
-  problem.badOwnId |
-  problem.tooDeep |
-  problem.noValue |
-  problem.noTemporality |
-  problem.badHistogram |
-  problem.badExponential |
-  problem.tooManyBuckets |
-  problem.tooFarAhead |
-  problem.noName |
-  problem.noData;
-
-// ------------------------------------------------------------------------------------ tables, by message × 32 + field
-
-const opUnknown = 0;
-const opScalar = 1; // nothing to look at beyond the wire type
-const opString = 2;
-const opKey = 3;
-const opAnyString = 4;
-const opAnyBytes = 5;
-const opAnyContainer = 6;
-const opMessage = 7;
-const opElement = 8; // a repeated message that is only counted
-const opAttribute = 9;
-const opRecord = 10;
-const opEvent = 11;
-const opLink = 12;
-const opExemplar = 13;
-const opOwnTraceId = 14;
-const opOwnSpanId = 15;
-const opParentSpanId = 16;
-const opTraceId = 17;
-const opSpanId = 18;
-const opPackedFixed64 = 19;
-const opPackedVarint = 20;
-const opBody = 21;
-const opLogTime = 22;
-const opPointTime = 23;
-const opKept = 24; // a varint that the check at the message's end looks at
-const opFlags = 25;
-const opCount = 26;
-const opSum = 27;
-const opZeroCount = 28;
-const opScale = 29;
-const opOffset = 30;
-const opData = 31;
-const opPresent = 32; // a value whose presence the check looks at
-const opName = 33;
-const opQuantile = 34;
-const opEntityKey = 35;
-const opBounds = 36;
-
-const messages = Object.keys(schema) as MessageName[];
-const ops = new Uint8Array(messages.length * 32);
-const wires = new Uint8Array(messages.length * 32);
-const children = new Uint8Array(messages.length * 32);
-
-const special: { readonly [name: string]: number } = {
-  'AnyValue.stringValue': opAnyString,
-  'AnyValue.bytesValue': opAnyBytes,
-  'AnyValue.arrayValue': opAnyContainer,
-  'AnyValue.kvlistValue': opAnyContainer,
-  'KeyValue.key': opKey,
-  'EntityRef.idKeys': opEntityKey,
-  'EntityRef.descriptionKeys': opEntityKey,
-  'KeyValueList.values': opElement,
-  'Span.traceId': opOwnTraceId,
-  'Span.spanId': opOwnSpanId,
-  'Span.parentSpanId': opParentSpanId,
-  'Span.events': opEvent,
-  'Span.links': opLink,
-  'ScopeSpans.spans': opRecord,
-  'ScopeLogs.logRecords': opRecord,
-  'LogRecord.body': opBody,
-  'LogRecord.timeUnixNano': opLogTime,
-  'LogRecord.observedTimeUnixNano': opLogTime,
-  'Metric.name': opName,
-  'Metric.gauge': opData,
-  'Metric.sum': opData,
-  'Metric.histogram': opData,
-  'Metric.exponentialHistogram': opData,
-  'Metric.summary': opData,
-  'Sum.aggregationTemporality': opKept,
-  'Histogram.aggregationTemporality': opKept,
-  'ExponentialHistogram.aggregationTemporality': opKept,
-  'NumberDataPoint.asDouble': opPresent,
-  'NumberDataPoint.asInt': opPresent,
-  'HistogramDataPoint.count': opCount,
-  'HistogramDataPoint.sum': opSum,
-  'HistogramDataPoint.explicitBounds': opBounds,
-  'ExponentialHistogramDataPoint.count': opCount,
-  'ExponentialHistogramDataPoint.sum': opSum,
-  'ExponentialHistogramDataPoint.zeroCount': opZeroCount,
-  'ExponentialHistogramDataPoint.scale': opScale,
-  'Buckets.offset': opOffset,
-  'SummaryDataPoint.quantileValues': opQuantile,
-};
-
-for (const name of messages) {
-  for (const field of schema[name]) {
-    const at = messageIndex[name] * 32 + field.number;
-    if (isMessage(field.kind)) {
-      children[at] = messageIndex[field.kind];
-      wires[at] = wireBytes;
-      ops[at] = !field.repeated
-        ? opMessage
-        : field.kind === 'KeyValue'
-          ? opAttribute
-          : field.kind === 'Exemplar'
-            ? opExemplar
-            : field.name === 'dataPoints'
-              ? opRecord
-              : opElement;
-    } else {
-      switch (field.kind) {
-        case 'string':
-          wires[at] = wireBytes;
-          ops[at] = opString;
-          break;
-        case 'traceId':
-          wires[at] = wireBytes;
-          ops[at] = opTraceId;
-          break;
-        case 'spanId':
-          wires[at] = wireBytes;
-          ops[at] = opSpanId;
-          break;
-        case 'bytes':
-          wires[at] = wireBytes;
-          ops[at] = opScalar;
-          break;
-        case 'fixed64':
-        case 'sfixed64':
-        case 'double':
-          wires[at] = wireFixed64;
-          ops[at] = field.repeated ? opPackedFixed64 : opScalar;
-          if (field.name === 'timeUnixNano' && name.endsWith('DataPoint')) ops[at] = opPointTime;
-          break;
-        case 'fixed32':
-          wires[at] = wireFixed32;
-          ops[at] = opScalar;
-          break;
-        default:
-          wires[at] = wireVarint;
-          ops[at] = field.repeated ? opPackedVarint : opScalar;
-          if (field.name === 'flags') ops[at] = opFlags;
-      }
-    }
-    ops[at] = special[`${name}.${field.name}`] ?? ops[at]!;
-  }
-}
+// Names of this module's own for what the loop looks up: through an import each costs a load, and the walk a third more time.
+const { children, messages, ops, wires } = table;
+const {
+  unknown: opUnknown,
+  scalar: opScalar,
+  string: opString,
+  key: opKey,
+  anyString: opAnyString,
+  anyBytes: opAnyBytes,
+  anyContainer: opAnyContainer,
+  message: opMessage,
+  element: opElement,
+  attribute: opAttribute,
+  record: opRecord,
+  event: opEvent,
+  link: opLink,
+  exemplar: opExemplar,
+  ownTraceId: opOwnTraceId,
+  ownSpanId: opOwnSpanId,
+  parentSpanId: opParentSpanId,
+  traceId: opTraceId,
+  spanId: opSpanId,
+  packedFixed64: opPackedFixed64,
+  packedVarint: opPackedVarint,
+  body: opBody,
+  logTime: opLogTime,
+  pointTime: opPointTime,
+  kept: opKept,
+  flags: opFlags,
+  count: opCount,
+  sum: opSum,
+  zeroCount: opZeroCount,
+  scale: opScale,
+  offset: opOffset,
+  data: opData,
+  present: opPresent,
+  name: opName,
+  quantile: opQuantile,
+  entityKey: opEntityKey,
+  bounds: opBounds,
+} = table.op;
 
 const anyValue = messageIndex.AnyValue;
 const keyValue = messageIndex.KeyValue;
@@ -234,17 +110,6 @@ let bucketsMax = 0;
 /** Halves of the latest time that a data point may have. */
 let aheadHigh = 0;
 let aheadLow = 0;
-
-// Of the data point that is being scanned; data points do not nest.
-let bucketCount = 0;
-let bucketSumHigh = 0;
-let bucketSumLow = 0;
-let boundCount = 0;
-let lastBound = 0;
-let boundsSorted = true;
-let countHigh = 0;
-let countLow = 0;
-let sumIsNaN = false;
 
 /** Begins a scan of `bytes`; what was counted before is forgotten. */
 export function beginScan(bytes: Uint8Array, limits: Limits, nowUnixNano: bigint | undefined): void {
@@ -439,14 +304,19 @@ function scan(message: number, start: number, end: number, depth: number): void 
         if (at !== valueAt && !isId(bytes, valueAt, at, 8)) problems |= problem.badOtherId;
         break;
       case opPackedFixed64:
-        scanPackedFixed64(bytes, valueAt, at);
+        countPacked(valueAt, at);
+        addCounts(bytes, valueAt, at);
         break;
       case opBounds:
-        scanBounds(bytes, valueAt, at);
+        countPacked(valueAt, at);
+        addBounds(bytes, valueAt, at);
         break;
       case opPackedVarint:
         if (wire === wireBytes) scanPackedVarints(bytes, valueAt, at);
-        else addBucket(varintHigh, value);
+        else {
+          countElement();
+          addCount(varintHigh, value);
+        }
         break;
       case opBody: {
         const bit = 1 << field;
@@ -474,15 +344,13 @@ function scan(message: number, start: number, end: number, depth: number): void 
         flags = value;
         break;
       case opCount:
-        countHigh = readFixed32(bytes, valueAt + 4);
-        countLow = readFixed32(bytes, valueAt);
+        noteTotal(bytes, valueAt);
         break;
       case opSum:
-        sumIsNaN = Number.isNaN(readDouble(bytes, valueAt));
+        noteSum(bytes, valueAt);
         break;
       case opZeroCount:
-        bucketSumHigh += readFixed32(bytes, valueAt + 4);
-        bucketSumLow += readFixed32(bytes, valueAt);
+        addZeroCount(bytes, valueAt);
         break;
       case opScale: {
         const scale = (value >>> 1) ^ -(value & 1);
@@ -529,15 +397,16 @@ function scan(message: number, start: number, end: number, depth: number): void 
     case histogramDataPoint:
       if (others > exemplarsMax) problems |= problem.tooManyExemplars;
       if (!isHistogramSound()) problems |= problem.badHistogram;
-      if (bucketCount > bucketsMax) problems |= problem.tooManyBuckets;
+      if (countedBuckets() > bucketsMax) problems |= problem.tooManyBuckets;
       break;
     case exponentialDataPoint:
       if (others > exemplarsMax) problems |= problem.tooManyExemplars;
       if (!isCountSound()) problems |= problem.badHistogram;
-      if (bucketCount > bucketsMax) problems |= problem.tooManyBuckets;
+      if (countedBuckets() > bucketsMax) problems |= problem.tooManyBuckets;
       break;
     case buckets:
-      if (kept < -exponentialIndexMax || kept + bucketCount > exponentialIndexMax) problems |= problem.badExponential;
+      if (kept < -exponentialIndexMax || kept + countedBuckets() > exponentialIndexMax)
+        problems |= problem.badExponential;
       break;
     case sum:
     case histogram:
@@ -641,50 +510,12 @@ function longVarint(start: number, end: number): number {
 
 // ------------------------------------------------------------------------------------ histograms
 
-function beginDataPoint(): void {
-  bucketCount = 0;
-  bucketSumHigh = 0;
-  bucketSumLow = 0;
-  boundCount = 0;
-  lastBound = Number.NEGATIVE_INFINITY;
-  boundsSorted = true;
-  countHigh = 0;
-  countLow = 0;
-  sumIsNaN = false;
-}
-
-function addBucket(high: number, low: number): void {
-  if (++elements > elementsMax) throw tooManyElements();
-  bucketCount++;
-  bucketSumHigh += high;
-  bucketSumLow += low;
-}
-
-/** Bucket counts; one alone (not packed) is the same with a length of eight bytes. */
-function scanPackedFixed64(bytes: Uint8Array, start: number, end: number): void {
+/** Counts values of eight bytes each; one alone (not packed) is the same with a length of eight bytes. */
+function countPacked(start: number, end: number): void {
   const count = (end - start) / 8;
   if (!Number.isInteger(count)) throw malformed('packed values of 8 bytes whose length is no multiple of 8', start);
   elements += count;
   if (elements > elementsMax) throw tooManyElements();
-  bucketCount += count;
-  for (let at = start; at < end; at += 8) {
-    bucketSumLow += readFixed32(bytes, at);
-    bucketSumHigh += readFixed32(bytes, at + 4);
-  }
-}
-
-function scanBounds(bytes: Uint8Array, start: number, end: number): void {
-  const count = (end - start) / 8;
-  if (!Number.isInteger(count)) throw malformed('packed values of 8 bytes whose length is no multiple of 8', start);
-  elements += count;
-  if (elements > elementsMax) throw tooManyElements();
-  for (let at = start; at < end; at += 8) {
-    const bound = readDouble(bytes, at);
-    // NaN is never greater. The first may be −Infinity: it is greater than nothing, yet in order.
-    if (!(bound > lastBound) && !(boundCount === 0 && bound === Number.NEGATIVE_INFINITY)) boundsSorted = false;
-    lastBound = bound;
-    boundCount++;
-  }
 }
 
 function scanPackedVarints(bytes: Uint8Array, start: number, end: number): void {
@@ -693,30 +524,13 @@ function scanPackedVarints(bytes: Uint8Array, start: number, end: number): void 
     const byte = bytes[at]!;
     if (byte < 0x80) {
       at++;
-      addBucket(0, byte);
+      countElement();
+      addCount(0, byte);
     } else {
       const low = longVarint(at, end);
       at = cursor;
-      addBucket(varintHigh, low);
+      countElement();
+      addCount(varintHigh, low);
     }
   }
-}
-
-/** metrics.proto, HistogramDataPoint: no buckets at all, or one more than there are bounds, and bounds strictly increasing. */
-function isHistogramSound(): boolean {
-  if (!boundsSorted) return false;
-  if (bucketCount === 0) return boundCount === 0;
-  return bucketCount === boundCount + 1 && isCountSound();
-}
-
-/**
- * `count` is the sum of the bucket counts. Where `sum` is NaN, observations of NaN are in the count and in no bucket
- * (Prometheus' histogram validation makes the same exception).
- */
-function isCountSound(): boolean {
-  const carry = Math.floor(bucketSumLow / 0x100000000);
-  const high = bucketSumHigh + carry;
-  const low = bucketSumLow - carry * 0x100000000;
-  if (high === countHigh && low === countLow) return true;
-  return sumIsNaN && (high < countHigh || (high === countHigh && low < countLow));
 }

@@ -13,7 +13,7 @@ export const health: HealthReport = {
 };
 export const clock = { nowMs: () => Number(shopNow / 1_000_000n), nowUnixNano: () => shopNow, monotonicMs: () => 0 };
 
-export const letter = {
+const letter = {
   id: 17,
   destination: 'prometheus',
   signal: 'metrics' as const,
