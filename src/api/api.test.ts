@@ -220,7 +220,16 @@ describe('metrics', () => {
 
   it('lists them by name', async () => {
     expect((await get('/api/v1/metrics')).body).toEqual({
-      metrics: [{ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests', seriesCount: 2 }],
+      metrics: [
+        {
+          name: 'http_requests_total',
+          type: 'counter',
+          unit: '1',
+          description: 'Requests',
+          seriesCount: 2,
+          recorded: false,
+        },
+      ],
     });
   });
 
@@ -290,7 +299,7 @@ describe('metrics', () => {
     { path: 'query?query=m&time=then', status: 400, errorType: 'bad_data', error: 'time' },
     { path: 'query?query=m&tme=1', status: 400, errorType: 'bad_data', error: 'tme' },
     { path: 'query?query=topk(5,m)', status: 422, errorType: 'execution', error: 'topk' },
-    { path: 'query?query=m%2Bm', status: 422, errorType: 'execution', error: 'operator' },
+    { path: 'query?query=m%20offset%205m', status: 422, errorType: 'execution', error: 'offset' },
     {
       path: `query?query=${'m'.repeat(60_000)}x`.padEnd(66_000, 'm'),
       status: 400,

@@ -13,6 +13,7 @@ import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { demoRoutes } from './routes/demo.ts';
 import { healthRoutes } from './routes/health.ts';
 import { homeRoutes } from './routes/home.ts';
+import { kubernetesRoutes } from './routes/kubernetes.ts';
 import { logsRoutes } from './routes/logs.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { ownMetricsRoutes } from './routes/own-metrics.ts';
@@ -125,6 +126,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     tracesRoutes,
     logsRoutes,
     metricsRoutes,
+    kubernetesRoutes,
     pipelineRoutes,
     deadLetterRoutes,
     demoRoutes,

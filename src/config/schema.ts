@@ -237,7 +237,7 @@ export const configSchema = z.strictObject({
     promoteResourceAttributes: keys.optional().meta({
       description:
         'Resource attributes that become labels of every series, separated by commas, or `off`; all others are in `target_info`.',
-      defaultText: 'the 17 that Prometheus recommends',
+      defaultText: 'the 17 that Prometheus recommends, and 8 that tell the resources of Kubernetes apart',
     }),
     keepIdentifyingResourceAttributes: onOff
       .prefault('off')

@@ -96,6 +96,6 @@ describe('B21 label names', () => {
   ])('%j is %j', (key, expected) => expect(labelName(key)).toBe(expected));
 });
 
-it('the promoted resource attributes are the seventeen that Prometheus recommends', () => {
-  expect(new Set(promotedResourceAttributes).size).toBe(17);
+it('the promoted resource attributes are the seventeen that Prometheus recommends, and eight of the Kubernetes receivers', () => {
+  expect(new Set(promotedResourceAttributes).size).toBe(17 + 8);
 });

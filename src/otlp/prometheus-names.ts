@@ -156,7 +156,11 @@ export function labelName(key: string, strategy: TranslationStrategy = escaping)
   return /^_*$/.test(label) ? '' : label;
 }
 
-/** Resource attributes that become labels of every series of the resource; all others are in `target_info`. */
+/**
+ * Resource attributes that become labels of every series of the resource; all others are in `target_info`. The first are
+ * those that OpenTelemetry recommends; then what tells the resources of kubelet_stats, host_metrics and k8s_cluster apart,
+ * which have neither service nor instance, so that two nodes would be one series.
+ */
 export const promotedResourceAttributes = [
   'service.instance.id',
   'service.name',
@@ -175,4 +179,12 @@ export const promotedResourceAttributes = [
   'k8s.pod.name',
   'k8s.replicaset.name',
   'k8s.statefulset.name',
+  'k8s.node.name',
+  'k8s.replicationcontroller.name',
+  'k8s.hpa.name',
+  'k8s.resourcequota.name',
+  'k8s.volume.name',
+  'k8s.persistentvolumeclaim.name',
+  'k8s.node.system_container.name',
+  'k8s.container.status.last_terminated_reason',
 ] as const;

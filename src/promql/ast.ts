@@ -34,6 +34,44 @@ export interface Aggregation {
   readonly of: VectorExpression;
 }
 
+export interface NumberLiteral {
+  readonly kind: 'number';
+  readonly value: number;
+}
+
+/** `label_join(of, target, separator, sources…)`. */
+export interface LabelJoin {
+  readonly kind: 'labelJoin';
+  readonly of: VectorExpression;
+  readonly target: string;
+  readonly separator: string;
+  readonly sources: readonly string[];
+}
+
+type ArithmeticOperator = '+' | '-' | '*' | '/' | '%' | '^';
+type ComparisonOperator = '==' | '!=' | '>' | '<' | '>=' | '<=';
+type SetOperator = 'and' | 'or' | 'unless';
+
+/** Which labels two series must share; all but the name where nothing is said. */
+export interface Matching {
+  readonly on: boolean;
+  readonly labels: readonly string[];
+  /** The side of which many series may meet one of the other. */
+  readonly many: 'left' | 'right' | undefined;
+  /** Labels that the many take from the one. */
+  readonly include: readonly string[];
+}
+
+export interface Binary {
+  readonly kind: 'binary';
+  readonly op: ArithmeticOperator | ComparisonOperator | SetOperator;
+  /** A comparison that gives 0 or 1 instead of leaving out. */
+  readonly bool: boolean;
+  readonly left: VectorExpression | NumberLiteral;
+  readonly right: VectorExpression | NumberLiteral;
+  readonly matching: Matching;
+}
+
 /** What gives an instant vector at each step. */
-export type VectorExpression = VectorSelector | Rate | Aggregation;
+export type VectorExpression = VectorSelector | Rate | Aggregation | LabelJoin | Binary;
 export type Expression = VectorExpression | MatrixSelector;

@@ -1,6 +1,7 @@
 import { Fault } from '../base/index.ts';
 import { aggregate, refuseDoubles } from './aggregate.ts';
-import type { Expression, MatrixSelector, Rate, VectorExpression, VectorSelector } from './ast.ts';
+import type { Binary, Expression, LabelJoin, MatrixSelector, Rate, VectorExpression, VectorSelector } from './ast.ts';
+import { binary, merged } from './binary.ts';
 import { answerPointsMax, lookbackMs, pointsMax } from './limits.ts';
 import { labelsKey, type Matrix, noPoints } from './matrix.ts';
 import { rate, resets } from './rate.ts';
@@ -71,7 +72,31 @@ function evaluate(expression: VectorExpression, steps: Steps, surroundings: Surr
       return evaluate(expression.of, steps, surroundings).then((matrix) =>
         aggregate(expression, matrix, surroundings.breathe),
       );
+    case 'labelJoin':
+      return evaluate(expression.of, steps, surroundings).then((matrix) => labelJoin(expression, matrix));
+    case 'binary':
+      return binaryOf(expression, steps, surroundings);
   }
+}
+
+async function binaryOf(expression: Binary, steps: Steps, surroundings: Surroundings): Promise<Matrix> {
+  const { left, right } = expression;
+  return binary(
+    expression,
+    left.kind === 'number' ? left : await evaluate(left, steps, surroundings),
+    right.kind === 'number' ? right : await evaluate(right, steps, surroundings),
+    surroundings.breathe,
+  );
+}
+
+function labelJoin({ target, separator, sources }: LabelJoin, matrix: Matrix): Matrix {
+  return merged(
+    matrix.map(({ labels, points }) => {
+      const { [target]: _, ...rest } = labels;
+      const value = sources.map((name) => labels[name] ?? '').join(separator);
+      return { labels: value === '' ? rest : { ...rest, [target]: value }, points };
+    }),
+  );
 }
 
 /** At each step the last sample of (step - 5 min, step], unless it is a staleness marker. */

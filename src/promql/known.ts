@@ -20,4 +20,5 @@ export const binaryOperators: ReadonlySet<string> = new Set(
   '+ - * / % ^ == != > < >= <= and or unless atan2'.split(' '),
 );
 
-export const offered = 'selectors with matchers, rate(selector[range]), and sum, avg, max with by or without';
+export const offered =
+  'selectors with matchers, numbers, rate(selector[range]), label_join, sum, avg, max with by or without, and the operators + - * / % ^ == != > < >= <= and or unless';

@@ -1,11 +1,40 @@
 import { Fault } from '../base/index.ts';
-import { type Aggregator, aggregators, type Expression, type Matcher, type VectorExpression } from './ast.ts';
+import {
+  type Aggregator,
+  aggregators,
+  type Binary,
+  type Expression,
+  type Matcher,
+  type Matching,
+  type NumberLiteral,
+  type VectorExpression,
+} from './ast.ts';
+import { ofNumbers } from './binary.ts';
 import { durationMs } from './duration.ts';
 import { binaryOperators, functions, offered, otherAggregators } from './known.ts';
 import { lex, malformed, type Token } from './lex.ts';
 import { depthMax, expressionCharsMax } from './limits.ts';
 
 const matcherOps: ReadonlySet<string> = new Set(['=', '!=', '=~', '!~']);
+
+/** A number is part of an expression; alone it is none that is offered. */
+type Operand = Expression | NumberLiteral;
+
+/** The higher binds the tighter. `^` binds to the right. */
+const precedence: ReadonlyMap<string, number> = new Map([
+  ['or', 1],
+  ['and', 2],
+  ['unless', 2],
+  ...['==', '!=', '<=', '<', '>=', '>'].map((op) => [op, 3] as const),
+  ['+', 4],
+  ['-', 4],
+  ['*', 5],
+  ['/', 5],
+  ['%', 5],
+  ['^', 6],
+]);
+const setOperators: ReadonlySet<string> = new Set(['and', 'or', 'unless']);
+const wholeMatching: Matching = { on: false, labels: [], many: undefined, include: [] };
 
 /**
  * Reads a PromQL expression.
@@ -31,24 +60,75 @@ class Parser {
   }
 
   expression(): Expression {
+    const first = this.#peek();
     const expression = this.#expression();
     this.#refuseContinuation();
     const rest = this.#peek();
     if (rest.kind !== 'end') throw malformed(`unexpected ${named(rest)}`, rest.at);
+    if (expression.kind === 'number') throw notOffered('a number', first);
     return expression;
   }
 
-  #expression(): Expression {
+  #expression(atLeast = 1): Operand {
     if (++this.#depth > depthMax) throw malformed(`expected at most ${depthMax} levels of nesting`, this.#peek().at);
-    const token = this.#next();
-    const expression = this.#primary(token);
+    const start = this.#peek();
+    let left = this.#primary(this.#next());
+    for (;;) {
+      const token = this.#peek();
+      const op = token.text.toLowerCase();
+      const binds = token.kind === 'string' ? undefined : precedence.get(op);
+      if (binds === undefined || binds < atLeast) break;
+      this.#next();
+      left = this.#binary(op as Binary['op'], binds, left, start, token);
+    }
     this.#depth--;
-    return expression;
+    return left;
   }
 
-  #primary(token: Token): Expression {
+  #binary(op: Binary['op'], binds: number, left: Operand, start: Token, token: Token): Operand {
+    const isComparison = binds === 3;
+    const bool = this.#takeWord('bool');
+    if (bool && !isComparison) throw malformed('expected bool after a comparison only', token.at);
+    const matching = this.#matching(op);
+    const at = this.#peek();
+    const right = this.#expression(op === '^' ? binds : binds + 1);
+    if (left.kind === 'matrix')
+      throw malformed(`expected an instant vector before ${op}, found a range vector`, start.at);
+    if (right.kind === 'matrix') throw malformed(`expected an instant vector after ${op}, found a range vector`, at.at);
+    const hasNumber = left.kind === 'number' || right.kind === 'number';
+    if (hasNumber && setOperators.has(op)) throw malformed(`expected instant vectors around ${op}`, token.at);
+    if (hasNumber && matching !== undefined) throw malformed('expected on and ignoring between vectors only', at.at);
+    if (left.kind === 'number' && right.kind === 'number') {
+      if (isComparison && !bool) throw malformed('expected bool after a comparison of numbers', token.at);
+      return { kind: 'number', value: ofNumbers(op, left.value, right.value) };
+    }
+    return { kind: 'binary', op, bool, left, right, matching: matching ?? wholeMatching };
+  }
+
+  #matching(op: string): Matching | undefined {
+    const word = this.#peek();
+    const on = this.#takeWord('on');
+    if (!on && !this.#takeWord('ignoring')) return undefined;
+    const labels = this.#labels();
+    const many = this.#takeWord('group_left') ? 'left' : this.#takeWord('group_right') ? 'right' : undefined;
+    if (many !== undefined && setOperators.has(op)) throw malformed(`expected no grouping with ${op}`, word.at);
+    const include = many !== undefined && this.#peek().text === '(' ? this.#labels() : [];
+    const twice = include.find((label) => on && labels.includes(label));
+    if (twice !== undefined) throw malformed(`expected ${twice} in one of the two lists`, word.at);
+    return { on, labels, many, include };
+  }
+
+  #takeWord(word: string): boolean {
+    const token = this.#peek();
+    if (token.kind !== 'identifier' || token.text.toLowerCase() !== word) return false;
+    this.#index++;
+    return true;
+  }
+
+  #primary(token: Token): Operand {
     switch (token.kind) {
       case 'number':
+        return { kind: 'number', value: Number(token.text) };
       case 'duration':
         throw notOffered('a number', token);
       case 'string':
@@ -73,9 +153,10 @@ class Parser {
     }
   }
 
-  #named(token: Token): Expression {
+  #named(token: Token): Operand {
     const name = token.text.toLowerCase();
-    if (name === 'nan' || name === 'inf') throw notOffered('a number', token);
+    if (name === 'nan') return { kind: 'number', value: Number.NaN };
+    if (name === 'inf') return { kind: 'number', value: Number.POSITIVE_INFINITY };
     const next = this.#peek();
     const grouped = next.kind === 'identifier' && /^(by|without)$/i.test(next.text);
     if (next.text === '(' || grouped) {
@@ -84,6 +165,7 @@ class Parser {
     }
     if (next.text === '(' && next.kind === 'punctuation') {
       if (token.text === 'rate') return this.#rate();
+      if (token.text === 'label_join') return this.#labelJoin();
       if (functions.has(token.text)) throw notOffered(`the function ${token.text}()`, token);
       throw malformed(`unknown function ${token.text}`, token.at);
     }
@@ -110,6 +192,10 @@ class Parser {
     const grouping = token.text.toLowerCase();
     if (token.kind !== 'identifier' || (grouping !== 'by' && grouping !== 'without')) return undefined;
     this.#next();
+    return { grouping, labels: this.#labels() };
+  }
+
+  #labels(): readonly string[] {
     this.#expect('(');
     const labels: string[] = [];
     while (!this.#take(')')) {
@@ -121,7 +207,25 @@ class Parser {
       if (this.#take(')')) break;
       this.#expect(',');
     }
-    return { grouping, labels };
+    return labels;
+  }
+
+  #labelJoin(): Expression {
+    const open = this.#expect('(');
+    const of = this.#instant(this.#expression(), 'label_join', open);
+    const texts: string[] = [];
+    while (!this.#take(')')) {
+      this.#expect(',');
+      const text = this.#next();
+      if (text.kind !== 'string') throw malformed(`expected a string, found ${named(text)}`, text.at);
+      texts.push(text.text);
+    }
+    const [target, separator, ...sources] = texts;
+    if (target === undefined || separator === undefined) {
+      throw malformed('expected a label and a separator in label_join()', open.at + 1);
+    }
+    if (target === '') throw malformed('expected the name of a label in label_join()', open.at + 1);
+    return { kind: 'labelJoin', of, target, separator, sources };
   }
 
   #rate(): Expression {
@@ -135,9 +239,10 @@ class Parser {
     return { kind: 'rate', of };
   }
 
-  #instant(of: Expression, where: string, at: Token): VectorExpression {
+  #instant(of: Operand, where: string, at: Token): VectorExpression {
     if (of.kind === 'matrix')
       throw malformed(`expected an instant vector in ${where}(), found a range vector`, at.at + 1);
+    if (of.kind === 'number') throw malformed(`expected an instant vector in ${where}(), found a number`, at.at + 1);
     return of;
   }
 

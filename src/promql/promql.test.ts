@@ -117,6 +117,83 @@ describe('selectors', () => {
   });
 });
 
+// Each row was answered alike by a real Prometheus: test/backends/recording-rules.test.ts asks both.
+describe('operators', () => {
+  const given = load(
+    60,
+    'use{pod="a",node="x"} 1 1 1',
+    'use{pod="b",node="x"} 4 4 4',
+    'use{pod="c",node="y"} 9 9 9',
+    'size{node="x"} 8 8 8',
+    'size{node="y"} 0 0 0',
+    'limit{pod="a"} 2 2 2',
+  );
+
+  it.each([
+    { query: 'use + 1 * 2', found: ['{node="x",pod="a"} 3', '{node="x",pod="b"} 6', '{node="y",pod="c"} 11'] },
+    { query: '2 ^ 3 ^ 0 - use{pod="b"}', found: ['{node="x",pod="b"} -2'] },
+    { query: 'use > 3', found: ['{__name__="use",node="x",pod="b"} 4', '{__name__="use",node="y",pod="c"} 9'] },
+    { query: '3 > use', found: ['{__name__="use",node="x",pod="a"} 1'] },
+    { query: 'use == bool 4', found: ['{node="x",pod="a"} 0', '{node="x",pod="b"} 1', '{node="y",pod="c"} 0'] },
+    { query: 'use % 3 == 1', found: ['{node="x",pod="a"} 1', '{node="x",pod="b"} 1'] },
+    { query: 'use / on (pod) limit', found: ['{pod="a"} 0.5'] },
+    { query: 'use / ignoring (node) limit', found: ['{pod="a"} 0.5'] },
+    { query: 'use / limit', found: [] },
+    {
+      query: 'use / on (node) group_left () size',
+      found: ['{node="x",pod="a"} 0.125', '{node="x",pod="b"} 0.5', '{node="y",pod="c"} +Inf'],
+    },
+    { query: 'size - on (node) group_right () use{pod="b"}', found: ['{node="x",pod="b"} 4'] },
+    { query: 'limit * on (pod) group_left (node) use', found: ['{node="x",pod="a"} 2'] },
+    { query: 'use and on (pod) limit', found: ['{__name__="use",node="x",pod="a"} 1'] },
+    {
+      query: 'limit or on (pod) use',
+      found: [
+        '{__name__="limit",pod="a"} 2',
+        '{__name__="use",node="x",pod="b"} 4',
+        '{__name__="use",node="y",pod="c"} 9',
+      ],
+    },
+    { query: 'use unless on (node) size > 5', found: ['{__name__="use",node="y",pod="c"} 9'] },
+    { query: 'sum by (node) (use) / on (node) size', found: ['{node="x"} 0.625', '{node="y"} +Inf'] },
+    {
+      query: 'label_join(use{pod="a"}, "both", "/", "node", "pod")',
+      found: ['{__name__="use",both="x/a",node="x",pod="a"} 1'],
+    },
+    { query: 'label_join(use{pod="a"}, "node", "", "none")', found: ['{__name__="use",pod="a"} 1'] },
+  ])('$query', async ({ query, found }) => {
+    expect(await at(120, query, given)).toEqual(found);
+  });
+
+  it.each(['use / on (node) size', 'size / on (node) group_left () use', 'label_join(use, "pod", "", "none") + 1'])(
+    'refuses what is not unique: %s',
+    async (query) => {
+      await expect(
+        at(120, query, load(60, 'use{pod="a",node="x"} 1 1 1', 'use{pod="b",node="x"} 4 4 4', 'size{node="x"} 8 8 8')),
+      ).rejects.toThrow(expect.objectContaining({ code: 'unprocessable' }));
+    },
+  );
+
+  it('meets step by step', async () => {
+    const gaps = load(10, 'm 1 stale 3', 'n 5 6 stale');
+    expect(await over(0, 20, 10, 'm + n', gaps)).toEqual(['{} 6 _ _']);
+    expect(await over(0, 20, 10, 'm or n', gaps)).toEqual(['{__name__="m"} 1 _ 3', '{__name__="n"} _ 6 _']);
+  });
+
+  it.each([
+    '1 == 1',
+    'm + bool n',
+    'm and 1',
+    'm + on (a) group_left (a) n',
+    'm and on (a) group_left () n',
+    'rate(m[5m]) + m[5m]',
+    'label_join(m, "a")',
+    'sum(1)',
+  ])('is no PromQL: %s', (query) => {
+    expect(() => parse(query)).toThrow(expect.objectContaining({ code: 'malformed', parameter: 'query' }));
+  });
+});
+
 // Worked by hand from the definition: increase over the sampled interval, times
 // (sampled + to start + to end) / sampled, divided by the seconds of the range.
 /** The same, but only differences between values mean something, as where deltas are summed up. */
@@ -346,9 +423,8 @@ describe('what is refused', () => {
     { query: 'NaN', construct: 'a number' },
     { query: '"text"', construct: 'a string' },
     { query: '-m', construct: 'the unary operator -' },
-    { query: 'm + m', construct: 'the operator +' },
-    { query: 'm > 5', construct: 'the operator >' },
-    { query: 'm and on (job) n', construct: 'the operator and' },
+    { query: 'm atan2 m', construct: 'the operator atan2' },
+    { query: '1 + 2', construct: 'a number' },
     { query: 'm offset 5m', construct: 'offset' },
     { query: 'm @ 5', construct: 'the @ modifier' },
     { query: 'rate(m[5m:1m])', construct: 'a subquery' },

@@ -28,14 +28,14 @@ export interface SeriesReader {
 }
 
 // Prometheus' staleness marker: a NaN of this very bit pattern says that the series ended. Source: model/value in Prometheus.
-const staleBits = 0x7ff0000000000002n;
+export const staleMarkerBits = 0x7ff0000000000002n;
 
 /**
  * Indexes of the staleness markers among `values`. By their bits: as a number a marker is any NaN.
  */
 export function staleAt(values: Float64Array): (index: number) => boolean {
   const bits = new BigUint64Array(values.buffer, values.byteOffset, values.length);
-  return (index) => bits[index] === staleBits;
+  return (index) => bits[index] === staleMarkerBits;
 }
 
 /** Without the staleness markers, as range vectors are. */

@@ -34,3 +34,8 @@ export const queriesWaitingMax = 100;
 export const samplesMax = 2_000_000;
 /** How far before and after a trace's spans its logs are looked for: clocks differ, and batches come late. */
 export const traceLogsMarginNanos = 300_000_000_000n;
+
+/** Evaluations of a recording rule for one question; of a longer time there is one each few intervals. */
+export const recordedStepsMax = 2_000;
+/** Milliseconds between two of them at most: less than an instant vector looks back. A time of more than 11,000 is refused. */
+export const recordedStepMsMax = 270_000;

@@ -1,5 +1,12 @@
 import { Fault, type Signal } from '../base/index.ts';
-import { evaluateInstant, evaluateRange, parsePromql, type Series, type Steps } from '../promql/index.ts';
+import {
+  type Expression,
+  evaluateInstant,
+  evaluateRange,
+  parsePromql,
+  type Series,
+  type Steps,
+} from '../promql/index.ts';
 import type {
   FieldSummary,
   FieldValue,
@@ -21,8 +28,11 @@ import type {
 import { type Field, type Filter, fieldName } from '../stores/filter.ts';
 import { createGate, type GateLimits } from './gate.ts';
 import { histogramInterval } from './histogram.ts';
+import { type KubernetesViews, kubernetesViews } from './kubernetes/views.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
 import { pace } from './pace.ts';
+import { withRecordedSeries } from './recorded.ts';
+import { shippedRules } from './recording-rules.ts';
 import { compare, namesOnly, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
@@ -42,6 +52,7 @@ interface TraceLogs extends Page<LogRow> {
  * Throws Fault: `notConfigured` where no store answers the signal, `tooSlow`, `unavailable`, and what the store throws.
  */
 export interface Queries {
+  readonly kubernetes: KubernetesViews;
   services(range: TimeRange, cancel: AbortSignal): Promise<Page<Service>>;
   operations(service: string, range: TimeRange, cancel: AbortSignal): Promise<Page<OperationSummary>>;
   traces(search: TraceSearch, cancel: AbortSignal): Promise<Page<TraceSummary>>;
@@ -75,7 +86,10 @@ export interface Queries {
   ): Promise<readonly Series[] | PromqlAnswer>;
 }
 
-export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}): Queries {
+export function createQueries(given: Readers, limits: Partial<GateLimits> = {}): Queries {
+  const metrics = given.metrics && withRecordedSeries(given.metrics, shippedRules());
+  const readers = { ...given, ...(metrics && { metrics }) };
+  const metricReader = () => metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');
   const gate = createGate({
     atOnceMax: queriesAtOnceMax,
     waitingMax: queriesWaitingMax,
@@ -83,7 +97,17 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
     ...limits,
   });
 
+  const views = kubernetesViews(readers, { metrics: metricReader, logs: () => logReader(readers) });
   return {
+    kubernetes: {
+      overview: (search, cancel) => gate.run(cancel, (stop) => views.overview(search, stop)),
+      nodes: (search, cancel) => gate.run(cancel, (stop) => views.nodes(search, stop)),
+      pods: (search, cancel) => gate.run(cancel, (stop) => views.pods(search, stop)),
+      namespaces: (search, cancel) => gate.run(cancel, (stop) => views.namespaces(search, stop)),
+      workloads: (search, cancel) => gate.run(cancel, (stop) => views.workloads(search, stop)),
+      events: (search, cancel) => gate.run(cancel, (stop) => views.events(search, stop)),
+    },
+
     services: (range, cancel) => gate.run(cancel, (stop) => services(readers, range, stop)),
 
     operations: (service, range, cancel) => {
@@ -154,7 +178,7 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
     },
 
     metrics: (search, cancel) => {
-      const reader = metricReader(readers);
+      const reader = metricReader();
       return gate.run(cancel, async (stop) => {
         const page = await reader.metrics(search, stop);
         return { ...page, items: page.items.toSorted((a, b) => compare(a.name, b.name)) };
@@ -162,31 +186,45 @@ export function createQueries(readers: Readers, limits: Partial<GateLimits> = {}
     },
 
     metricsInstant: ({ query, timeMs, budgetMs }, cancel) => {
-      const reader = metricReader(readers);
-      if (reader.promqlInstant !== undefined) {
-        return gate.run(cancel, (stop) => reader.promqlInstant!({ query, timeMs }, stop), budgetMs);
-      }
-      const expression = parsePromql(query);
+      const reader = metricReader();
       return gate.run(
         cancel,
-        (stop) => evaluateInstant(expression, timeMs, { reader, samplesMax, cancel: stop, breathe: pace(stop) }),
+        async (stop) => {
+          const isForUs = await reader.isForUs(query, timeMs, stop);
+          if (!isForUs && reader.promqlInstant !== undefined) return reader.promqlInstant({ query, timeMs }, stop);
+          const surroundings = { reader, samplesMax, cancel: stop, breathe: pace(stop) };
+          return evaluateInstant(parsed(reader, query), timeMs, surroundings);
+        },
         budgetMs,
       );
     },
 
     metricsRange: ({ query, steps, budgetMs }, cancel) => {
-      const reader = metricReader(readers);
-      if (reader.promqlRange !== undefined) {
-        return gate.run(cancel, (stop) => reader.promqlRange!({ query, ...steps }, stop), budgetMs);
-      }
-      const expression = parsePromql(query);
+      const reader = metricReader();
       return gate.run(
         cancel,
-        (stop) => evaluateRange(expression, steps, { reader, samplesMax, cancel: stop, breathe: pace(stop) }),
+        async (stop) => {
+          const isForUs = await reader.isForUs(query, steps.endMs, stop);
+          if (!isForUs && reader.promqlRange !== undefined) return reader.promqlRange({ query, ...steps }, stop);
+          const surroundings = { reader, samplesMax, cancel: stop, breathe: pace(stop) };
+          return evaluateRange(parsed(reader, query), steps, surroundings);
+        },
         budgetMs,
       );
     },
   };
+}
+
+/** @throws Fault `malformed`; `unprocessable` for what our engine does not offer. */
+function parsed(reader: MetricReader, query: string): Expression {
+  try {
+    return parsePromql(query);
+  } catch (thrown) {
+    if (reader.promqlInstant === undefined || !(thrown instanceof Fault) || thrown.code !== 'unprocessable')
+      throw thrown;
+    const why = 'Prometheus has not loaded the recording rules, which would let it answer: docs/kubernetes-views.md';
+    throw new Fault('unprocessable', `${thrown.message}; ${why}`, { parameter: 'query' });
+  }
 }
 
 /** The time of the trace with a margin; all time up to now where its spans are not known, so that logs alone are found. */
@@ -209,10 +247,6 @@ function traceReader(readers: Readers): TraceReader {
 
 function logReader(readers: Readers): LogReader {
   return readers.logs ?? absent('logs', 'WATCHINGCAT_ELASTICSEARCH_URL');
-}
-
-function metricReader(readers: Readers): MetricReader {
-  return readers.metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');
 }
 
 function absent(signal: Signal, external: string): never {

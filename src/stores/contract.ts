@@ -241,6 +241,8 @@ export interface MetricSummary {
   readonly unit: string;
   readonly description: string;
   readonly seriesCount: number;
+  /** Of a recording rule: computed from other metrics. */
+  readonly recorded?: boolean;
 }
 
 /** As in a PromQL selector; a missing label equals ''. Regular expressions are anchored, RE2 syntax. */
@@ -272,6 +274,11 @@ export interface SeriesSelect {
    * first point of the range; such a series is `relative`.
    */
   readonly deltasFrom: 'stored' | 'range';
+  /**
+   * Only the last sample of each series, for questions about what is now: of 10,000 pods and their containers all samples of
+   * some minutes are millions. `samplesMax` is then of series.
+   */
+  readonly last?: boolean;
 }
 
 /** A whole answer of Prometheus' HTTP API, `{"status":"success","data":…}`, as UTF-8 JSON. */

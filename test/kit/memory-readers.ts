@@ -212,7 +212,7 @@ export function memoryReaders(): MemoryReaders {
           limit,
         );
       },
-      async select({ matchers, startMs, endMs, samplesMax }, cancel) {
+      async select({ matchers, startMs, endMs, samplesMax, last }, cancel) {
         begin(cancel);
         const selected = metrics
           .flatMap(({ series }) => series)
@@ -220,7 +220,8 @@ export function memoryReaders(): MemoryReaders {
           .map(({ labels, timestampsMs, values }) => {
             const from = timestampsMs.findIndex((ms) => ms >= startMs);
             const to = timestampsMs.findLastIndex((ms) => ms <= endMs) + 1;
-            const kept: [number, number] = from < 0 ? [0, 0] : [from, Math.max(from, to)];
+            const first = last === true ? Math.max(from, to - 1) : from;
+            const kept: [number, number] = from < 0 ? [0, 0] : [first, Math.max(from, to)];
             return { labels, timestampsMs: timestampsMs.slice(...kept), values: values.slice(...kept) };
           })
           .filter(({ values }) => values.length > 0);

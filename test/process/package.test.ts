@@ -36,7 +36,17 @@ afterAll(async () => {
 
 it('holds what it needs, and no source, test or secret', async () => {
   const files = (await readdir(installed)).filter((name) => name !== 'node_modules').sort();
-  expect(files).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'docs', 'package.json', 'proto']);
+  expect(files).toEqual([
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'bin',
+    'dist',
+    'docs',
+    'k8s',
+    'package.json',
+    'proto',
+  ]);
   const compiled = await readdir(join(installed, 'dist'), { recursive: true });
   expect(compiled.filter((name) => /\.ts$|\.test\.|\.bench\./.test(name))).toEqual([]);
 });

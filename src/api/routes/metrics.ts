@@ -26,19 +26,29 @@ const list = z
         unit: z.string(),
         description: z.string(),
         seriesCount: z.int(),
+        recorded: z.boolean().describe('Computed from other metrics by a recording rule'),
       }),
     ),
     ...bounded,
   })
   .meta({
     example: {
-      metrics: [{ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests', seriesCount: 2 }],
+      metrics: [
+        {
+          name: 'http_requests_total',
+          type: 'counter',
+          unit: '1',
+          description: 'Requests',
+          seriesCount: 2,
+          recorded: false,
+        },
+      ],
     },
   });
 
 const expression = z.string().optional().meta({
   description:
-    'PromQL. All of it where Prometheus answers; on the embedded store selectors with matchers, `rate(selector[5m])`, and `sum`, `avg`, `max` with `by` or `without`. Required, here or in a form.',
+    'PromQL. All of it where Prometheus answers; on the embedded store selectors with matchers, `rate(selector[5m])`, `label_join`, arithmetic, comparison and set operators, and `sum`, `avg`, `max` with `by` or `without`. Required, here or in a form.',
 });
 const timeout = z.string().optional().meta({ description: 'At most this long; `30s` or seconds.' });
 const instant = z.strictObject({
@@ -76,7 +86,10 @@ export function metricsRoutes({ queries, clock }: Parts): FastifyPluginAsyncZod 
       async ({ query }, reply) => {
         const search = { range: parseRange(query, clock.nowUnixNano()), limit: query.limit };
         const page = await queries.metrics(search, cancelOf(reply));
-        return { metrics: [...page.items], ...boundedOf(page) };
+        return {
+          metrics: page.items.map((metric) => ({ ...metric, recorded: metric.recorded ?? false })),
+          ...boundedOf(page),
+        };
       },
     );
 

@@ -101,9 +101,17 @@ export function metricReader(options: ReadOptions): MetricReader {
           for (const [index, timeMs] of timesMs.entries()) await expandHistogram(known, timeMs, all[index]!, into);
           if (before !== undefined) await expandHistogram(known, 0, all.at(-1)!, summing);
         }
-        return into.collected.series(relative);
+        const found = into.collected.series(relative);
+        return select.last === true ? found.map(lastSample) : found;
       }),
   };
+}
+
+/** Each part has given its own last one. */
+function lastSample({ timestampsMs, values, ...series }: Series): Series {
+  // Copied by its bits, as a NaN may be the marker of an end.
+  const at = values.length - 1;
+  return { ...series, timestampsMs: timestampsMs.slice(at), values: values.slice(at) };
 }
 
 function nanos(ms: number): bigint {
@@ -282,6 +290,8 @@ async function selectPart(
     series.set(id as bigint, { name: String(name), type: kind, labels, delta, wanted, made: new Map() });
   }
   if (series.size === 0) return;
+  // A running total needs each of its deltas.
+  const last = select.last === true && ![...series.values()].some(({ delta }) => delta);
   const where = `${timeCondition(range, params)} AND series IN (SELECT id ${chosen})`;
   if (into.before) {
     for (const [id, sum] of await session.rows(
@@ -293,7 +303,10 @@ async function selectPart(
       into.collected.deltasOf({ __name__: known.name, ...known.labels })?.addBefore(Number(sum));
     }
   }
-  const [counted] = await session.rows(`SELECT count(*) FROM ${part.facts} WHERE ${where}`, params);
+  const [counted] = await session.rows(
+    `SELECT count(${last ? 'DISTINCT series' : '*'}) FROM ${part.facts} WHERE ${where}`,
+    params,
+  );
   if (!into.before && Number(counted![0]) > select.samplesMax) {
     throw new Fault(
       'unprocessable',
@@ -301,16 +314,19 @@ async function selectPart(
     );
   }
   const samples = new Map<bigint, Samples>();
+  const record = (column: string) => `CASE WHEN type NOT IN ('gauge', 'counter') THEN ${column} END`;
+  const rows = `FROM ${part.facts} JOIN (SELECT id, type ${chosen}) ON id = series WHERE ${where}`;
   await session.chunks(
-    `SELECT series, time_unix_nano // 1000000, value, CASE WHEN type NOT IN ('gauge', 'counter') THEN record END
-     FROM ${part.facts} JOIN (SELECT id, type ${chosen}) ON id = series
-     WHERE ${where} ORDER BY series, time_unix_nano`,
+    last
+      ? `SELECT series, max(time_unix_nano) // 1000000, arg_max(value, time_unix_nano),
+           ${record('arg_max(record, time_unix_nano)')} ${rows} GROUP BY series, type`
+      : `SELECT series, time_unix_nano // 1000000, value, ${record('record')} ${rows} ORDER BY series, time_unix_nano`,
     params,
-    async (columns, rows) => {
+    async (columns, count) => {
       const ids = columns.u64(0);
       const times = columns.u64(1);
       const bits = columns.u64(2);
-      for (let row = 0; row < rows; row++) {
+      for (let row = 0; row < count; row++) {
         const known = series.get(ids[row]!);
         if (known === undefined) continue;
         const timeMs = Number(times[row]!);

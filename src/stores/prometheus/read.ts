@@ -170,7 +170,9 @@ async function selectSeries(api: Api, select: SeriesSelect, cancel: AbortSignal)
   let count = 0;
   const series: Series[] = [];
   for (const { metric, values = [] } of results) {
-    const inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
+    let inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
+    // last_over_time() would not tell when it was.
+    if (select.last === true) inside = inside.slice(-1);
     count += inside.length;
     if (count > samplesMax) {
       throw new Fault(

@@ -1,4 +1,4 @@
-import type { LabelMatcher, Series } from '../../../src/stores/contract.ts';
+import type { LabelMatcher, Series, SeriesSelect } from '../../../src/stores/contract.ts';
 import { encodeOtlp } from '../../kit/otlp.ts';
 import { attributes, minute, resource, second, type Values, type World } from './given.ts';
 import { type Cases, never, type Question } from './suite.ts';
@@ -82,13 +82,19 @@ function expected(
 }
 
 /** Every sample of what matches, as `name{labels}`. Labels that a store adds for the scope (`otel_scope_…`) are its own matter. */
-function select(name: string, matchers: readonly LabelMatcher[], from = -minute, to = 20n * minute): Question {
+function select(
+  name: string,
+  matchers: readonly LabelMatcher[],
+  from = -minute,
+  to = 20n * minute,
+  more: Partial<SeriesSelect> = {},
+): Question {
   return {
     name,
     ask: async (readers, { start }) => {
       const ms = (at: bigint) => Number((start + at) / 1_000_000n);
       const found = await readers.metrics!.select(
-        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000, deltasFrom: 'stored' },
+        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000, deltasFrom: 'stored', ...more },
         never,
       );
       const rows = found.map(({ labels, timestampsMs, values }) => ({
@@ -133,6 +139,11 @@ export const metricCases: Cases = {
     select('a counter by label', [named('http_requests_total'), { name: 'route', op: '=', value: '/pay' }]),
     select('by an expression', [named('http_requests_total'), { name: 'route', op: '=~', value: '/(pay|x)' }]),
     select('by what it is not', [named('http_requests_total'), { name: 'route', op: '!=', value: '/pay' }]),
+    select('the last samples of a time', [named('http_requests_total')], -minute, 2n * minute, {
+      samplesMax: 2,
+      last: true,
+    }),
+    select('the last sample of all time', [named('queue_size')], -minute, 20n * minute, { samplesMax: 1, last: true }),
     select('by an absent label', [named('queue_size'), { name: 'route', op: '=', value: '' }]),
     select('the buckets of a histogram', [named('http_duration_seconds_bucket')]),
     select('its sum', [named('http_duration_seconds_sum')]),

@@ -1,0 +1,14 @@
+/** Milliseconds after which what no receiver repeats is gone. Receivers send each 10 to 60 s. */
+export const staleAfterMs = 300_000;
+/** How far back events tell why a pod is not ready. */
+export const reasonsAfterNanos = 900_000_000_000n;
+/** Events that are read for that; with more, older ones say nothing. */
+export const reasonEventsMax = 1_000;
+/** How far back a node's last word on being cordoned is looked for: with what keeps logs for a shorter time, so far. */
+export const cordonsAfterNanos = 7n * 86_400_000_000_000n;
+/** Pods of which logs alone are known: as many are looked up. `warnings` says so when there are more. */
+export const logPodsMax = 20;
+/** Names of pods that are asked of the logs. */
+export const logPodNamesMax = 1_000;
+/** Pods in trouble that the overview names. */
+export const troublesMax = 20;

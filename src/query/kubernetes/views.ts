@@ -1,0 +1,227 @@
+import { Fault } from '../../base/index.ts';
+import type { LogReader, MetricReader, Page, PageRequest, Readers, TimeRange } from '../../stores/contract.ts';
+import { cordons, type EventSearch, equals, events, type KubernetesEvent, podEvents, textOf } from './events.ts';
+import {
+  countBy,
+  type Namespace,
+  type Node,
+  namespaceMetrics,
+  namespaces,
+  nodeMetrics,
+  nodes,
+  sum,
+  type Workload,
+  workloadMetrics,
+  workloads,
+} from './groups.ts';
+import { logPodNamesMax, logPodsMax, troublesMax } from './limits.ts';
+import { type Pod, podGroups, pods, type Use } from './pods.ts';
+import { keyOf, type Scope, snapshot } from './snapshot.ts';
+
+/** A list of what there is at the end of the range. */
+interface ViewSearch extends PageRequest, Scope {
+  readonly range: TimeRange;
+}
+
+interface Overview {
+  readonly clusters: readonly string[];
+  readonly nodes: { readonly count: number; readonly ready: number };
+  readonly pods: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
+  readonly namespaces: number;
+  readonly workloads: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
+  readonly cpuCores: Use & { readonly allocatable: number | undefined };
+  readonly memoryBytes: Use & { readonly allocatable: number | undefined };
+  /** Pods that neither run well nor have ended well, those with the most restarts first. */
+  readonly troubles: readonly Pod[];
+  /** What could not be asked, and is missing. */
+  readonly warnings: readonly string[];
+}
+
+/** From what receivers sent to the stores: this process needs no access to any API server. */
+export interface KubernetesViews {
+  overview(search: Omit<ViewSearch, keyof PageRequest>, cancel: AbortSignal): Promise<Overview>;
+  nodes(search: ViewSearch, cancel: AbortSignal): Promise<Page<Node>>;
+  pods(search: ViewSearch, cancel: AbortSignal): Promise<Page<Pod>>;
+  namespaces(search: ViewSearch, cancel: AbortSignal): Promise<Page<Namespace>>;
+  workloads(search: ViewSearch, cancel: AbortSignal): Promise<Page<Workload>>;
+  events(search: EventSearch, cancel: AbortSignal): Promise<Page<KubernetesEvent>>;
+}
+
+/** @param required Gives the reader of a signal, or throws Fault `notConfigured`. */
+export function kubernetesViews(
+  readers: Readers,
+  required: { readonly metrics: () => MetricReader; readonly logs: () => LogReader },
+): KubernetesViews {
+  /** Pods, and the last readings of further metrics. */
+  async function seen(metrics: readonly string[], search: Omit<ViewSearch, keyof PageRequest>, cancel: AbortSignal) {
+    const { endUnixNano } = search.range;
+    const warnings: string[] = [];
+    const groups = [...(metrics.length > 0 ? [metrics] : []), ...podGroups];
+    const [of, said] = await Promise.all([
+      snapshot(required.metrics(), groups, search, lastMs(search.range), cancel),
+      withoutLogs(readers.logs, new Map(), warnings, (logs) => podEvents(logs, search, endUnixNano, cancel)),
+    ]);
+    return { of, pods: pods(of, said), warnings };
+  }
+
+  return {
+    async overview(search, cancel) {
+      const metrics = [...nodeMetrics, ...namespaceMetrics, ...workloadMetrics];
+      const { of, pods, warnings } = await seen(metrics, search, cancel);
+      const all = { nodes: nodes(of, pods, new Map()), namespaces: namespaces(of, pods), workloads: workloads(of) };
+      const running = pods.filter(({ phase }) => phase !== 'Succeeded' && phase !== 'Failed');
+      const capacity = (of: 'cpuCores' | 'memoryBytes') => ({
+        ...sum(running.map((pod) => pod[of])),
+        // Of a namespace its pods' use; of a cluster its nodes'.
+        ...(all.nodes.length > 0 ? { usage: sum(all.nodes.map((node) => node[of])).usage } : {}),
+        allocatable: sum(all.nodes.map((node) => ({ ...node[of], usage: node[of].allocatable }))).usage,
+      });
+      const troubles = pods
+        .filter(isTrouble)
+        .sort((a, b) => (b.restarts ?? 0) - (a.restarts ?? 0) || byKey(podKey)(a, b));
+      const clusters = new Set([...pods, ...all.nodes, ...all.namespaces].map(({ cluster }) => cluster));
+      return {
+        clusters: [...clusters].filter((name) => name !== '').sort(),
+        nodes: { count: all.nodes.length, ready: all.nodes.filter(({ status }) => status === 'Ready').length },
+        pods: { count: pods.length, byStatus: countBy(pods.map(({ status }) => status)) },
+        namespaces: all.namespaces.length,
+        workloads: { count: all.workloads.length, byStatus: countBy(all.workloads.map(({ status }) => status)) },
+        cpuCores: capacity('cpuCores'),
+        memoryBytes: capacity('memoryBytes'),
+        troubles: troubles.slice(0, troublesMax),
+        warnings,
+      };
+    },
+
+    async nodes(search, cancel) {
+      const { range, cluster } = search;
+      const { of, pods, warnings } = await seen(nodeMetrics, { range, cluster, namespace: undefined }, cancel);
+      const cordoned = await withoutLogs(readers.logs, new Map<string, boolean>(), warnings, (logs) =>
+        cordons(logs, cluster, range.endUnixNano, cancel),
+      );
+      return paged(nodes(of, pods, cordoned), ({ cluster, name }) => keyOf(cluster, name), search, warnings);
+    },
+
+    async pods(search, cancel) {
+      const { pods, warnings } = await seen([], search, cancel);
+      const known = new Set(pods.map(({ name }) => name));
+      const silent = await withoutLogs(readers.logs, [], warnings, (logs) =>
+        podsOfLogs(logs, search, known, warnings, cancel),
+      );
+      return paged([...pods, ...silent], podKey, search, warnings);
+    },
+
+    async namespaces(search, cancel) {
+      const { of, pods, warnings } = await seen(namespaceMetrics, search, cancel);
+      return paged(namespaces(of, pods), ({ cluster, name }) => keyOf(cluster, name), search, warnings);
+    },
+
+    async workloads(search, cancel) {
+      const found = workloads(
+        await snapshot(required.metrics(), [workloadMetrics], search, lastMs(search.range), cancel),
+      );
+      return paged(found, ({ cluster, namespace, kind, name }) => keyOf(cluster, namespace, kind, name), search, []);
+    },
+
+    events: (search, cancel) => events(required.logs(), search, cancel),
+  };
+}
+
+function lastMs({ endUnixNano }: TimeRange): number {
+  return Number((endUnixNano - 1n) / 1_000_000n);
+}
+
+/** Logs add to a view; where they cannot be asked the view says so and does without. */
+async function withoutLogs<T>(
+  logs: LogReader | undefined,
+  otherwise: T,
+  warnings: string[],
+  ask: (logs: LogReader) => Promise<T>,
+): Promise<T> {
+  if (logs === undefined) return otherwise;
+  try {
+    return await ask(logs);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault) || (thrown.code !== 'unavailable' && thrown.code !== 'unprocessable')) throw thrown;
+    warnings.push(`without what logs and events tell: ${thrown.message}`);
+    return otherwise;
+  }
+}
+
+/** Pods that wrote logs in the range and of which no receiver of metrics knows. */
+async function podsOfLogs(
+  logs: LogReader,
+  { range, cluster, namespace }: ViewSearch,
+  known: ReadonlySet<string>,
+  warnings: string[],
+  cancel: AbortSignal,
+): Promise<readonly Pod[]> {
+  const scoped = [
+    ...(cluster === undefined ? [] : [equals({ scope: 'resource', key: 'k8s.cluster.name' }, cluster)]),
+    ...(namespace === undefined ? [] : [equals({ scope: 'resource', key: 'k8s.namespace.name' }, namespace)]),
+  ];
+  const values = await logs.fieldValues(
+    { field: 'resource.k8s.pod.name', range, filter: { kind: 'and', of: scoped }, limit: logPodNamesMax },
+    cancel,
+  );
+  const unknown = values.items.map(({ value }) => textOf(value)).filter((name) => name !== '' && !known.has(name));
+  if (unknown.length > logPodsMax) {
+    warnings.push(`of ${unknown.length} pods that only their logs tell of, ${logPodsMax} are shown`);
+  }
+  const rows = await Promise.all(
+    unknown.slice(0, logPodsMax).map((name) => {
+      const filter = {
+        kind: 'and',
+        of: [...scoped, equals({ scope: 'resource', key: 'k8s.pod.name' }, name)],
+      } as const;
+      return logs.search({ range, filter, order: 'desc', limit: 1, cursor: undefined }, cancel);
+    }),
+  );
+  const none = { usage: undefined, request: undefined, limit: undefined };
+  return rows.flatMap(({ items: [row] }) => {
+    if (row === undefined) return [];
+    const text = (key: string) => textOf(row.resource[key]);
+    return {
+      cluster: text('k8s.cluster.name'),
+      namespace: text('k8s.namespace.name'),
+      name: text('k8s.pod.name'),
+      node: text('k8s.node.name'),
+      phase: undefined,
+      status: undefined,
+      readyContainers: undefined,
+      restarts: undefined,
+      owner: undefined,
+      cpuCores: none,
+      memoryBytes: none,
+      containers: [],
+      lastSeenUnixMs: Number(row.timeUnixNano / 1_000_000n),
+    };
+  });
+}
+
+function isTrouble({ status, readyContainers, containers }: Pod): boolean {
+  if (status === undefined || status === 'Completed' || status === 'Terminating') return false;
+  return status !== 'Running' || (readyContainers !== undefined && readyContainers < containers.length);
+}
+
+function podKey({ cluster, namespace, name }: Pod): string {
+  return keyOf(cluster, namespace, name);
+}
+
+function byKey<T>(key: (item: T) => string): (a: T, b: T) => number {
+  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+}
+
+/** In the order of their keys; the cursor is the last one's, so that pages are stable while things come and go. */
+function paged<T>(
+  items: readonly T[],
+  key: (item: T) => string,
+  { limit, cursor }: PageRequest,
+  warnings: readonly string[],
+): Page<T> {
+  const left = items.filter((item) => cursor === undefined || key(item) > cursor).sort(byKey(key));
+  const shown = left.slice(0, limit);
+  const last = shown.at(-1);
+  const next = left.length > shown.length && last !== undefined ? key(last) : undefined;
+  return { items: shown, next, incomplete: warnings.length > 0, warnings };
+}
