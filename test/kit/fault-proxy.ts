@@ -31,8 +31,14 @@ export interface TcpProxy extends AsyncDisposable {
   retarget(port: number): void;
 }
 
-/** @param targetPort On 127.0.0.1. */
-export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
+/**
+ * @param targetPort On 127.0.0.1.
+ * @param at         Where it listens itself; an address of its own stands for a host of its own.
+ */
+export async function startTcpProxy(
+  targetPort: number,
+  at: { readonly port: number; readonly address: string } = { port: 0, address: '127.0.0.1' },
+): Promise<TcpProxy> {
   let target = targetPort;
   let fault: TcpFault = { kind: 'none' };
   let connections = 0;
@@ -44,7 +50,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     pairs.add(pair);
     client.on('close', () => pairs.delete(pair));
   });
-  const port = await listening(server);
+  const port = await listening(server, at);
   return {
     port,
     set(next) {
@@ -477,9 +483,12 @@ function varint(value: number): Buffer {
   return Buffer.from([...bytes, left]);
 }
 
-/** Listens on a free port of 127.0.0.1. */
-export async function listening(server: net.Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
+/** Listens, on a free port where none is given. */
+export async function listening(
+  server: net.Server,
+  { port, address } = { port: 0, address: '127.0.0.1' },
+): Promise<number> {
+  server.listen(port, address);
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
