@@ -17,6 +17,13 @@ export interface Frame {
   readonly records: number;
   /** Export…ServiceRequest in protobuf, uncompressed, enriched; export requests concatenate to one. */
   readonly body: Uint8Array;
+  /** Names of the destinations that are still owed it, one a line; '' or absent: all. Set where another replica gave it over. */
+  readonly outstanding?: string;
+}
+
+/** Whether a destination is still to get a frame. */
+export function isOwed({ outstanding }: Pick<Frame, 'outstanding'>, destination: string): boolean {
+  return outstanding === undefined || outstanding === '' || outstanding.split('\n').includes(destination);
 }
 
 /** Frames of one log in log order, read together. */

@@ -198,10 +198,11 @@ export class StoreHost {
     });
   }
 
-  async #sourceOf({ signal, dir, durableSeq, settledSeq }: HostedLog): Promise<DeliverySource> {
+  async #sourceOf({ signal, dir, durableSeq, settledSeq, handedSeq }: HostedLog): Promise<DeliverySource> {
     const { send } = this.#place;
     const cursor = {
       settledSeq,
+      handedSeq,
       settle(seq: number) {
         cursor.settledSeq = seq;
         send({ kind: 'settle', signal, seq });

@@ -17,6 +17,7 @@ export interface HostedLog {
   readonly dir: string;
   readonly durableSeq: number;
   readonly settledSeq: number;
+  readonly handedSeq: number;
 }
 
 /** A store with those of its options that can be sent to another process or thread. Credentials go to threads only. */

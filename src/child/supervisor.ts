@@ -234,6 +234,7 @@ export class Supervisor implements AsyncDisposable {
         dir,
         durableSeq: log.durableSeq,
         settledSeq: log.cursor(this.name).settledSeq,
+        handedSeq: log.cursor(this.name).handedSeq,
       })),
     });
     return { kind: 'running', carrier, ready: false, startedMs: this.#clock.monotonicMs() };

@@ -26,7 +26,8 @@ async function newLog(signal: Signal = 'logs') {
 }
 
 /** Appends frames '1 2 3': the words are the bodies, the records are one each. */
-async function append(log: Log, words: string): Promise<void> {
+/** @param outstanding Names of the destinations that are owed them, one a line; all where it is absent. */
+async function append(log: Log, words: string, outstanding = ''): Promise<void> {
   await Promise.all(
     words.split(' ').map((word) =>
       log.append({
@@ -37,6 +38,7 @@ async function append(log: Log, words: string): Promise<void> {
         pieces: [Buffer.from(word)],
         answer: { rejected: 0, message: '' },
         recognise: false,
+        outstanding,
       }),
     ),
   );
@@ -492,6 +494,53 @@ describe('a keeper', () => {
     keeper.listener!('traces', place.log.logId, 5);
     keeper.listener!('logs', place.log.logId, 3);
     expect(cursor.settledSeq).toBe(4);
+  });
+
+  it('that is behind is not fed what another replica took over', async () => {
+    const place = await newLog();
+    await append(place.log, '1 2 3 4 5');
+    const keeper = new MemoryKeeper();
+    keeper.kept.set(`logs ${place.log.logId}`, 2);
+    place.log.cursor('scripted').settleHanded(4);
+    const destination = new Scripted(inOrder(), { keeper });
+    await start(place, destination);
+    await until(() => destination.stored.length === 1);
+    expect(destination.drawn).toBe('5');
+  });
+});
+
+describe('what another replica handed over', () => {
+  it.each([
+    { name: 'between others', owed: 'a  b  a', drawn: { a: '0 2', b: '1' } },
+    { name: 'first and last', owed: 'b a a b', drawn: { a: '1 2', b: '0 3' } },
+    { name: 'all for others', owed: 'b b b', drawn: { a: '', b: '0 1 2' } },
+    { name: 'for both', owed: 'ab b ab', drawn: { a: '0 2', b: '0 1 2' } },
+    { name: 'beside what clients sent, which is for all', owed: '* b *', drawn: { a: '0 2', b: '0 1 2' } },
+    { name: 'for one that is not here', owed: 'c a c', drawn: { a: '1', b: '' } },
+  ])('goes to those alone that are owed it: $name', async ({ owed, drawn }) => {
+    const place = await newLog();
+    for (const [index, names] of owed.split(/ +/).entries())
+      await append(place.log, `${index}`, names === '*' ? '' : [...names].join('\n'));
+    const both = [...'ab'].map((name) => new Scripted(inOrder(), { name, batchRecordsMax: 2 }));
+    for (const destination of both) await start(place, destination);
+    for (const name of 'ab') await drained(place.log, name);
+    expect(both.map(({ stored }) => stored.join(' '))).toEqual([drawn.a, drawn.b]);
+  });
+
+  it('is passed only when what came before it is delivered', async () => {
+    const place = await newLog();
+    const gate = Promise.withResolvers<WriteResult>();
+    const destination = new Scripted(() => gate.promise);
+    await append(place.log, '1');
+    await append(place.log, '2 3', 'somebody');
+    const { delivery } = await start(place, destination);
+    await until(() => delivery.stats().logs?.batchesInFlight === 1);
+    await append(place.log, '4', 'somebody');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(place.log.cursor('scripted').settledSeq).toBe(0);
+    gate.resolve(settled);
+    await drained(place.log);
+    expect(destination.drawn).toBe('1');
   });
 });
 

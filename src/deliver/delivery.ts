@@ -2,7 +2,8 @@ import type { Clock, Signal } from '../base/index.ts';
 import type { Destination } from '../stores/contract.ts';
 import type { Cursor, Damage, LogReader } from '../wal/index.ts';
 import type { DeadLetterSink } from './dead-letter.ts';
-import { DeliveryLoop, type DeliveryObserver, type DurableFeed, type LoopStats } from './loop.ts';
+import { DeliveryLoop } from './loop.ts';
+import type { DeliveryObserver, DurableFeed, LoopStats } from './loop-contract.ts';
 import { judgeReplay, planReplay, type Replay, type Replayed } from './replay.ts';
 
 /** One log that a destination is fed from. */
@@ -12,7 +13,7 @@ export interface DeliverySource {
   /** A `Log` in its own process. */
   readonly feed: DurableFeed;
   /** The destination's place in the log. Moved here, persisted by its owner. */
-  readonly cursor: Pick<Cursor, 'settledSeq' | 'settle'>;
+  readonly cursor: Pick<Cursor, 'settledSeq' | 'handedSeq' | 'settle'>;
   /** Told of damage that the reader passed: the log's `setAside`, or what leads there. */
   readonly onDamage?: (damage: readonly Damage[]) => void;
 }
@@ -68,7 +69,10 @@ export function startDelivery(options: DeliveryOptions): Delivery {
         reader: source.reader,
         feed: source.feed,
         // Never after the log's end: what a keeper may know of frames that the log has lost must not hide new ones.
-        from: Math.min(kept ?? source.cursor.settledSeq, source.feed.durableSeq),
+        from: Math.min(
+          kept === undefined ? source.cursor.settledSeq : Math.max(kept, source.cursor.handedSeq),
+          source.feed.durableSeq,
+        ),
         onDamage: source.onDamage ?? (() => {}),
         onSettled: keeper === undefined ? (seq) => settle(source, seq) : () => {},
       }),

@@ -1,8 +1,10 @@
-import { type Batch, type Clock, type Frame, type Signal, systemClock } from '../base/index.ts';
-import type { Destination, Refusal, WriteResult } from '../stores/contract.ts';
-import type { Damage, LogRead, LogReader } from '../wal/index.ts';
-import { type DeadLetterSink, planLetters } from './dead-letter.ts';
+import { type Batch, type Clock, type Frame, isOwed, systemClock } from '../base/index.ts';
+import type { Refusal, WriteResult } from '../stores/contract.ts';
+import type { LogRead } from '../wal/index.ts';
+import { planLetters } from './dead-letter.ts';
+import { ageSeconds, bytesOf, countOf, type Flight, newFlight, recordsOf, stillPending } from './flight.ts';
 import { learnedBatches, learnedBytesMin, readBytesMin } from './limits.ts';
+import type { LoopOptions, LoopStats } from './loop-contract.ts';
 import { bisect, planBackoff, planBatches } from './plan.ts';
 
 // Carries the frames of one log to one destination: the only file of this room that waits.
@@ -13,72 +15,6 @@ import { bisect, planBackoff, planBatches } from './plan.ts';
 // - Whatever can be retried is retried for ever. After a failure one attempt at a time is made; each round of failures
 //   doubles the wait.
 // - Bounded: one read of the log, and `inFlightMax` batches, are in memory.
-
-/** Which frames are on disk. A `Log` is one; elsewhere than in the log's process it is fed by messages. */
-export interface DurableFeed {
-  readonly durableSeq: number;
-  /** Calls back after `durableSeq` has grown. */
-  onDurable(listener: (seq: number) => void): void;
-}
-
-/** Told what happens, for metrics and the log. Called often: must be cheap, must not throw. */
-export interface DeliveryObserver {
-  /** The destination has them. */
-  sent(signal: Signal, records: number, sizeBytes: number): void;
-  /** An attempt failed and will be repeated. `thrown` is set where the destination did not answer but threw: a bug. */
-  failed(signal: Signal, records: number, reason: string, thrown?: unknown): void;
-  /** Never to be stored there. They are dead letters, except where the destination told no more than their count. */
-  refused(signal: Signal, records: number, reason: string): void;
-  /** So many frames that damage had made unreadable were passed over. */
-  skipped(signal: Signal, frames: number): void;
-}
-
-export interface LoopOptions {
-  readonly signal: Signal;
-  readonly destination: Destination;
-  readonly reader: LogReader;
-  readonly feed: DurableFeed;
-  /** Reading starts after this sequence number. */
-  readonly from: number;
-  /** All frames through `seq` are settled. */
-  readonly onSettled: (seq: number) => void;
-  /** The reader passed damage, which the log's owner should count and set aside. */
-  readonly onDamage: (damage: readonly Damage[]) => void;
-  readonly deadLetters: DeadLetterSink;
-  readonly observer: DeliveryObserver;
-  readonly clock?: Clock;
-  /** In [0, 1), for the jitter. */
-  readonly random?: () => number;
-}
-
-export interface LoopStats {
-  readonly state: 'idle' | 'delivering' | 'retrying' | 'stopped';
-  readonly settledSeq: number;
-  /** Age of the oldest frame that is not settled; 0 where there is none. */
-  readonly lagSeconds: number;
-  readonly pendingFrames: number;
-  /** Estimated from the mean size of the frames read so far, where they have not been read yet. */
-  readonly pendingRecords: number;
-  readonly pendingBytes: number;
-  readonly batchesInFlight: number;
-  /** Attempts in a row that failed; 0 after a success. */
-  readonly failures: number;
-  /** Why the last attempt failed; undefined after a success. */
-  readonly lastError: string | undefined;
-  /** Wall clock; when the present row of failures began. */
-  readonly failingSinceUnixMs: number | undefined;
-}
-
-/** A batch on its way. `parts`: what is not settled of it, in order; empty when all is. */
-interface Flight {
-  readonly throughSeq: number;
-  readonly parts: Frame[][];
-  waiting: boolean;
-  /** Refused as a whole at least once; and to the last frame; the largest part that was taken. */
-  split: boolean;
-  refused: boolean;
-  largestBytes: number;
-}
 
 export class DeliveryLoop {
   readonly #options: LoopOptions;
@@ -276,9 +212,7 @@ export class DeliveryLoop {
         return;
       }
       this.#readSeq = found.skippedThrough;
-      if (this.#rest.length > 0) this.#launch(this.#rest.splice(0));
-      this.#flights.push(newFlight(found.skippedThrough, []));
-      this.#land();
+      this.#pass();
       return;
     }
     this.#readSeq = Math.max(last.seq, found.skippedThrough);
@@ -286,7 +220,13 @@ export class DeliveryLoop {
     const weight = this.#meanBytes === 0 ? 1 : 0.2;
     this.#meanBytes += weight * (bytesOf(found.frames) / found.frames.length - this.#meanBytes);
     this.#meanRecords += weight * (recordsOf(found.frames) / found.frames.length - this.#meanRecords);
-    const batches = planBatches([...this.#rest, ...found.frames], {
+    // Another replica gave them over and has delivered them here itself.
+    const owed = found.frames.filter((frame) => isOwed(frame, destination.name));
+    if (owed.length === 0) {
+      this.#pass();
+      return;
+    }
+    const batches = planBatches([...this.#rest, ...owed], {
       bytesMax: this.#batchBytesMax,
       recordsMax: destination.limits.batchRecordsMax,
     });
@@ -295,11 +235,19 @@ export class DeliveryLoop {
     this.#ready = batches;
   }
 
+  /** All that was read and belongs to no batch is settled as it is; what came before it does not wait for more. */
+  #pass(): void {
+    if (this.#rest.length > 0) this.#launch(this.#rest.splice(0));
+    this.#flights.push(newFlight(this.#readSeq, []));
+    this.#land();
+  }
+
   #launch(frames: Frame[]): void {
-    const last = frames.at(-1);
-    if (last === undefined) return;
+    if (frames.length === 0) return;
     if (this.#rest.length === 0 && this.#ready.length === 0) this.#lingerFromMs = undefined;
-    const flight = newFlight(last.seq, [frames]);
+    // Up to the frame that comes next, or all that was read: between them lies only what is owed to others, or lost.
+    const next = this.#ready[0]?.[0] ?? this.#rest[0];
+    const flight = newFlight(next === undefined ? this.#readSeq : next.seq - 1, [frames]);
     this.#flights.push(flight);
     void this.#fly(flight);
   }
@@ -512,36 +460,4 @@ export class DeliveryLoop {
     await Promise.race([changed, timeUp]);
     clearTimeout(timer);
   }
-}
-
-/** The frames to send again. Indexes that name no frame are a bug of the destination: then all of them. */
-function stillPending(part: Frame[], pending: readonly number[] | 'all'): Frame[] {
-  if (pending === 'all') return part;
-  const wanted = new Set(pending);
-  const left = part.filter((_, index) => wanted.has(index));
-  return left.length === wanted.size ? left : part;
-}
-
-function ageSeconds(frame: Frame, clock: Clock): number {
-  return Math.max(0, Number(clock.nowUnixNano() - frame.receivedUnixNano) / 1e9);
-}
-
-function newFlight(throughSeq: number, parts: Frame[][]): Flight {
-  return { throughSeq, parts, waiting: false, split: false, refused: false, largestBytes: 0 };
-}
-
-function recordsOf(frames: readonly Frame[]): number {
-  let records = 0;
-  for (const frame of frames) records += frame.records;
-  return records;
-}
-
-function bytesOf(frames: readonly Frame[]): number {
-  let bytes = 0;
-  for (const frame of frames) bytes += frame.body.byteLength;
-  return bytes;
-}
-
-function countOf(refusals: readonly Refusal[]): number {
-  return refusals.reduce((count, refusal) => count + refusal.count, 0);
 }

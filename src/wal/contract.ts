@@ -14,6 +14,8 @@ export interface Entry {
   readonly answer: Answer;
   /** False for requests that are exempt from recognition (log records without any timestamp). */
   readonly recognise: boolean;
+  /** Names of the destinations that are owed it, one a line; '' or absent: all. */
+  readonly outstanding?: string;
 }
 
 export interface Answer {
@@ -59,6 +61,13 @@ export interface Cursor {
   readonly settledSeq: number;
   /** Moves it; never back. Persisted soon, and before any segment that it frees is deleted. */
   settle(seq: number): void;
+  /**
+   * Through here it was settled because another replica took over what was owed; 0: never. A destination that keeps a place
+   * of its own, and is behind, passes over it.
+   */
+  readonly handedSeq: number;
+  /** As `settle`, for what another replica took over. */
+  settleHanded(seq: number): void;
   /** Persists now. */
   flush(): Promise<void>;
 }
@@ -91,13 +100,13 @@ export interface Damage {
  * Reader's side: works in any thread or process, reads the files only, and never past a sequence number that the owner
  * has said is durable.
  */
-export interface LogReader extends AsyncDisposable {
+export interface LogReader<Read extends Frame = Frame> extends AsyncDisposable {
   readonly logId: string;
   /**
    * Frames after `afterSeq` up to `throughSeq` in order, up to the limits, but at least one if there is one. Frames lost to
    * damage are skipped: then the first `seq` is greater than `afterSeq` + 1, and empty with `skippedThrough` where nothing whole is left.
    */
-  read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead>;
+  read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead<Read>>;
   /**
    * Takes back what `LogRead.buffers` lent; nobody may look at those frames any more. Never needed: what is not given back
    * is left to the collector of garbage.
@@ -105,8 +114,8 @@ export interface LogReader extends AsyncDisposable {
   recycle?(buffers: readonly Buffer[]): void;
 }
 
-export interface LogRead {
-  readonly frames: readonly Frame[];
+export interface LogRead<Read extends Frame = Frame> {
+  readonly frames: readonly Read[];
   /** Up to here everything is either in `frames` or lost: the next read starts after it. */
   readonly skippedThrough: number;
   /** What `frames` are views into. A caller that is done with all of them may give them to `recycle`. */

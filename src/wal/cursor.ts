@@ -16,12 +16,14 @@ export class LogCursor implements Cursor {
   readonly #file: PlaceFile;
   readonly #owner: CursorOwner;
   #settledSeq: number;
+  #handedSeq: number;
   #forgotten = false;
 
   constructor(name: string, file: PlaceFile, settledSeq: number, owner: CursorOwner) {
     this.name = name;
     this.#file = file;
     this.#settledSeq = settledSeq;
+    this.#handedSeq = file.saved?.logId === owner.logId ? file.saved.number : 0;
     this.#owner = owner;
   }
 
@@ -37,6 +39,16 @@ export class LogCursor implements Cursor {
     this.#owner.cursorMoved();
   }
 
+  get handedSeq(): number {
+    return this.#handedSeq;
+  }
+
+  settleHanded(seq: number): void {
+    if (seq <= this.#settledSeq) return;
+    this.#handedSeq = seq;
+    this.settle(seq);
+  }
+
   flush(): Promise<void> {
     return this.flushThrough(this.#settledSeq);
   }
@@ -46,7 +58,7 @@ export class LogCursor implements Cursor {
     return this.#file.write(() => {
       const { saved } = this.#file;
       if (this.#forgotten || (saved?.logId === this.#owner.logId && saved.seq >= seq)) return undefined;
-      return { logId: this.#owner.logId, seq: this.#settledSeq, number: 0 };
+      return { logId: this.#owner.logId, seq: this.#settledSeq, number: this.#handedSeq };
     });
   }
 

@@ -27,7 +27,10 @@ export interface FrameFields {
   readonly outstanding: string;
 }
 
-export interface ParsedFrame extends FrameFields, Frame {}
+/** A frame with all that its log knows of it. */
+export interface ParsedFrame extends FrameFields, Frame {
+  readonly outstanding: string;
+}
 
 /** Bytes before tenant, outstanding destinations, message and body. */
 export const fixedBytes = 72;

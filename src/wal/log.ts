@@ -228,8 +228,9 @@ class SegmentedLog implements OwnedLog {
         ? { ...entry.answer, message: entry.answer.message.slice(0, answerMessageMax) }
         : entry.answer;
     const { tenant, digest, receivedUnixNano, records, recognise } = entry;
+    const outstanding = entry.outstanding ?? '';
     const { head, sizeBytes } = encodeHead(
-      { signal: this.signal, tenant, digest, receivedUnixNano, records, answer, recognise, outstanding: '' },
+      { signal: this.signal, tenant, digest, receivedUnixNano, records, answer, recognise, outstanding },
       bodyBytes,
     );
     const refusal = this.#refusal(sizeBytes);
@@ -344,7 +345,7 @@ class SegmentedLog implements OwnedLog {
     for (const { key, entry, answer, resolve } of group) {
       if (key !== '') {
         this.#repeats?.add(entry.digest, answer, cameMs);
-        segment.rows.add({ digest: entry.digest, receivedUnixNano: entry.receivedUnixNano, answer });
+        segment.rows.add({ digest: entry.digest, receivedUnixNano: rememberedFrom(entry, this.#clock), answer });
         this.#underWay.delete(key);
       }
       resolve({ answer, repeat: false });
@@ -607,6 +608,11 @@ class SegmentedLog implements OwnedLog {
     await this.#cursors.close();
     await this.#state.close();
   }
+}
+
+/** Another replica may give a frame again long after it was received: the window begins when it came here. */
+function rememberedFrom({ outstanding, receivedUnixNano }: Entry, clock: Clock): bigint {
+  return outstanding === undefined || outstanding === '' ? receivedUnixNano : clock.nowUnixNano();
 }
 
 const zeros = Buffer.alloc(8);

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { Fault, type Frame } from '../base/index.ts';
+import { Fault } from '../base/index.ts';
 import type { Damage, LogRead, LogReader } from './contract.ts';
 import { type File, type FileSystem, hasCode, systemFiles } from './files.ts';
+import type { ParsedFrame } from './frame.ts';
 import { readBuffersMax, readBytesMax } from './limits.ts';
 import { stateName } from './recover.ts';
 import {
@@ -35,7 +36,7 @@ export interface LogReaderOptions {
  * Opens a log for reading, in any thread or process, also while its owner writes.
  * @throws Fault `unavailable` where there is no log yet.
  */
-export async function openLogReader(options: LogReaderOptions): Promise<LogReader> {
+export async function openLogReader(options: LogReaderOptions): Promise<LogReader<ParsedFrame>> {
   const files = options.files ?? systemFiles;
   const { dir } = options;
   const state = await PlaceFile.read(files, dir, join(dir, stateName));
@@ -62,7 +63,7 @@ interface Place {
   readonly position: number;
 }
 
-class SegmentReader implements LogReader {
+class SegmentReader implements LogReader<ParsedFrame> {
   readonly logId: string;
   readonly #files: FileSystem;
   readonly #dir: string;
@@ -87,7 +88,11 @@ class SegmentReader implements LogReader {
     this.#dir = dir;
   }
 
-  read(afterSeq: number, throughSeq: number, limits: { bytesMax: number; recordsMax: number }): Promise<LogRead> {
+  read(
+    afterSeq: number,
+    throughSeq: number,
+    limits: { bytesMax: number; recordsMax: number },
+  ): Promise<LogRead<ParsedFrame>> {
     const read = this.#reading.then(() => this.#read(afterSeq, throughSeq, limits));
     this.#reading = read.catch(() => undefined);
     return read;
@@ -112,8 +117,8 @@ class SegmentReader implements LogReader {
     afterSeq: number,
     throughSeq: number,
     limits: { bytesMax: number; recordsMax: number },
-  ): Promise<LogRead> {
-    const frames: Frame[] = [];
+  ): Promise<LogRead<ParsedFrame>> {
+    const frames: ParsedFrame[] = [];
     const damage: Damage[] = [];
     let after = afterSeq;
     let bytesLeft = limits.bytesMax;

@@ -123,11 +123,11 @@ export async function recover(
         // Sealed, and the process died before its digests were written.
         const { modifiedMs } = await files.stat(path);
         if (modifiedMs < options.clock.nowMs() - options.windowMs) continue;
-        rebuilt.set(digestsName(segment.name), (await scan(files, segment, next.firstSeq)).rows);
+        rebuilt.set(digestsName(segment.name), (await scan(files, segment, next.firstSeq, options.clock)).rows);
       }
       continue;
     }
-    const last = await scan(files, segment, Number.MAX_SAFE_INTEGER);
+    const last = await scan(files, segment, Number.MAX_SAFE_INTEGER, options.clock);
     for (const damage of last.damage) await quarantine.copy({ ...damage, path });
     nextSeq = Math.max(nextSeq, last.lastSeq + 1);
     if (last.tail > 0) {
@@ -200,7 +200,7 @@ async function look(
 }
 
 /** Reads a segment to its end, a chunk at a time; bodies are let go. */
-async function scan(files: FileSystem, { path, header, sizeBytes }: Found, beforeSeq: number) {
+async function scan(files: FileSystem, { path, header, sizeBytes }: Found, beforeSeq: number, clock: Clock) {
   const file = await files.open(path, 'read');
   try {
     const rows = new DigestRows();
@@ -217,7 +217,9 @@ async function scan(files: FileSystem, { path, header, sizeBytes }: Found, befor
         search: true,
       });
       for (const frame of read.frames) {
-        if (frame.recognise) rows.add(frame);
+        // When one of another replica came here is not in its frame. It was not long ago: this segment is new.
+        const receivedUnixNano = frame.outstanding === '' ? frame.receivedUnixNano : clock.nowUnixNano();
+        if (frame.recognise) rows.add({ ...frame, receivedUnixNano });
         lastSeq = frame.seq;
       }
       // Damaged frames, too, had numbers that were given out.

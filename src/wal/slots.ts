@@ -10,7 +10,7 @@ export interface Place {
   /** 32 hex digits. */
   readonly logId: string;
   readonly seq: number;
-  /** Meaning is the user's; 0 for cursors. */
+  /** Meaning is the user's: `FORMAT.md`, "Places". */
   readonly number: number;
 }
 
