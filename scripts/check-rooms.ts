@@ -13,6 +13,7 @@ const rooms: Record<string, readonly string[] | 'all'> = {
   enrich: ['otlp', 'base'],
   wal: ['base'],
   ingest: ['receive', 'otlp', 'enrich', 'wal', 'base'],
+  peers: ['wal', 'base'],
   deliver: ['wal', 'stores', 'otlp', 'base'],
   promql: ['base'],
   spanmetrics: ['stores', 'otlp', 'base'],

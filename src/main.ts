@@ -6,11 +6,12 @@ import type { Config } from './config/index.ts';
 import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
 import { startEnrichment } from './enrichment.ts';
-import { createIngest, openDigestSecret } from './ingest/index.ts';
+import { createIngest, openDigestSecret, sharedDigestSecret } from './ingest/index.ts';
 import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
 import { watchFiles } from './reload.ts';
+import { joinReplicas } from './replicas.ts';
 import { createLogger, createMetrics, PipelineCounters, PipelineLedger } from './self/index.ts';
 import { stopRequested } from './stop.ts';
 import { lockFolder, type OwnedLog, openDeadLetters, openLog, reserveIn, systemFiles } from './wal/index.ts';
@@ -106,9 +107,12 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     emitMetrics: async (request) => takeIn('metrics', request, { address: '', protocol: 'internal' }),
   });
   const destinations = running.filter(({ takes }) => takes.size > 0);
-  parts.defer(async () => {
-    await Promise.all(running.map((destination) => destination.stop(deliveryGraceMs)));
-  });
+  let stopped: Promise<unknown> | undefined;
+  const stopDestinations = async () => {
+    stopped ??= Promise.all(running.map((destination) => destination.stop(deliveryGraceMs)));
+    await stopped;
+  };
+  parts.defer(stopDestinations);
   for (const signal of signals) {
     const names = destinations.filter(({ takes }) => takes.has(signal)).map(({ name }) => name);
     for (const name of names) ledger.deliversTo(name, signal);
@@ -126,7 +130,8 @@ export async function runServer(config: Config, options: ServerOptions): Promise
       logs,
       enrichment: enrichment.enrich,
       limits: defaultLimits,
-      digestSecret: await openDigestSecret(config.dataDir),
+      digestSecret:
+        config.peers === undefined ? await openDigestSecret(config.dataDir) : sharedDigestSecret(config.peers.token),
       clock,
       observer: counters,
     }),
@@ -138,6 +143,21 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     return ingest.accept(signal, body, sender);
   };
   takeIn = accept;
+
+  const { peers } = config;
+  // What replicas ask each other is answered by REST, once it is there.
+  let answerPeer: (path: string) => Promise<{ status: number; text: string }> = async () => ({
+    status: 503,
+    text: '{}',
+  });
+  const replicas =
+    peers &&
+    parts.use(
+      await joinReplicas(
+        { ...config, peers },
+        { logs, logDir, destinations, counters, logger, answer: (path) => answerPeer(path) },
+      ),
+    );
 
   const admission = new Admission();
   const pool = new UnpackPool({ logger });
@@ -163,10 +183,15 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     health: observed.health,
     pipeline: observed.pipeline,
     deadLetters: deadLetterDesk(deadLetters, destinations),
+    ...(replicas && { peers: replicas }),
     metricsText: () => metrics.text(),
     clock,
     logger: logger.child({}, { level: config.logLevel === 'info' ? 'warn' : config.logLevel }),
   });
+  answerPeer = async (path) => {
+    const { statusCode, payload } = await api.inject(path);
+    return { status: statusCode, text: payload };
+  };
   const restUrl = await api.listen({ host: config.host, port: config.ports.http });
   parts.defer(() => api.close());
   const trustedProxies = new AddressRanges(config.trustedProxies);
@@ -180,6 +205,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     otlpGrpc: clientAddress(config.host, grpc.port),
     otlpHttp: clientAddress(config.host, http.port),
     http: clientAddress(config.host, Number(new URL(restUrl).port)),
+    ...(replicas && { peers: clientAddress(config.host, replicas.port) }),
   };
   observed.listening(addresses, { grpc, http });
   // Whoever wants to be called shows it himself.
@@ -193,10 +219,17 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const reason = await stop.requested;
   observed.draining();
   enrichment.kubernetes?.stop();
+  await replicas?.drain();
   logger.info({ reason: reason.text }, 'stopping: what was acknowledged is on disk');
   if (reason.kind === 'terminated' && !isLoopback(config.host)) await stop.sleep(drainMs);
   // Both doors at once, then the queries. What follows is disposed of in reverse: destinations, logs, lock.
   await Promise.all([grpc.close(doorsGraceMs), http.close(doorsGraceMs)]);
+  // A person who presses Ctrl-C starts it again on the same disk; a log that cannot be written is read at the next start.
+  if (replicas !== undefined && reason.kind === 'terminated') {
+    await replicas.deliverHeld();
+    await stopDestinations();
+    await replicas.handOver();
+  }
   return reason.kind === 'failed' ? 1 : 0;
 
   function reload(): void {

@@ -136,6 +136,7 @@ export function observeParts(parts: {
         return ledger.status();
       },
       drops: () => ledger.drops(),
+      handOver: () => counters.handOver(),
       destinations() {
         const letters = Map.groupBy(deadLetters.list(), ({ destination, signal }) => `${destination} ${signal}`);
         return destinations.flatMap((each) =>

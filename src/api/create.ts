@@ -21,7 +21,7 @@ import { pipelineRoutes } from './routes/pipeline.ts';
 import { servicesRoutes } from './routes/services.ts';
 import { tracesRoutes } from './routes/traces.ts';
 import { docsPolicy, securityHeaders } from './security.ts';
-import type { DeadLetterSource, HealthSource, PipelineSource } from './sources.ts';
+import type { DeadLetterSource, HealthSource, PeerSource, PipelineSource } from './sources.ts';
 import { createTraceJson } from './trace-json.ts';
 
 export interface ApiOptions {
@@ -33,6 +33,8 @@ export interface ApiOptions {
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
   readonly deadLetters: DeadLetterSource;
+  /** Absent: this process has no other replicas. */
+  readonly peers?: PeerSource;
   readonly metricsText: () => Promise<MetricsText>;
   readonly clock?: Clock;
   /** Gets the cause of each answer 500. Requests are not logged. */
@@ -115,6 +117,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     health: options.health,
     pipeline: options.pipeline,
     deadLetters: options.deadLetters,
+    peers: options.peers,
     metricsText: options.metricsText,
   };
   app.removeAllContentTypeParsers();

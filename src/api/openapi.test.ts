@@ -66,6 +66,10 @@ beforeAll(async () => {
       ready: () => true,
     },
     pipeline: {
+      handOver: () => {
+        const counts = { handedOver: { requests: 1, records: 2 }, takenOver: { requests: 3, records: 4 } };
+        return { traces: counts, metrics: counts, logs: counts };
+      },
       destinations: () => [
         {
           destination: 'embedded',

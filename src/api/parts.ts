@@ -1,7 +1,7 @@
 import type { Clock } from '../base/index.ts';
 import type { Queries } from '../query/index.ts';
 import type { Eraser } from '../stores/contract.ts';
-import type { DeadLetterSource, HealthSource, PipelineSource } from './sources.ts';
+import type { DeadLetterSource, HealthSource, PeerSource, PipelineSource } from './sources.ts';
 import type { TraceJson } from './trace-json.ts';
 
 /** What routes are made of. */
@@ -14,6 +14,7 @@ export interface Parts {
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
   readonly deadLetters: DeadLetterSource;
+  readonly peers: PeerSource | undefined;
   readonly metricsText: () => Promise<MetricsText>;
 }
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { api, asking, health } from '../../test/kit/api.ts';
+import { api, asking, handOver, health } from '../../test/kit/api.ts';
 import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
 import { Fault } from '../base/index.ts';
 import type { Eraser, Readers } from '../stores/contract.ts';
@@ -110,6 +110,7 @@ describe('process', () => {
           { ...drop, lastSeenUnixNano: shopNow - 1n },
           { ...drop, stage: 'receive', lastSeenUnixNano: shopNow },
         ],
+        handOver: () => handOver,
       },
     });
     const lastSeen = '2026-01-31T08:00:00.000000000Z';
@@ -126,6 +127,12 @@ describe('process', () => {
     expect((await busy.inject('/api/v1/pipeline/status')).json().destinations).toEqual([
       { ...progress, lastError: 'refused', failingSince: lastSeen },
       { ...progress, lastError: null, failingSince: null },
+    ]);
+    const none = { requests: 0, records: 0 };
+    expect((await busy.inject('/api/v1/pipeline/status')).json().handOver).toEqual([
+      { signal: 'traces', handedOver: none, takenOver: { requests: 2, records: 300 } },
+      { signal: 'metrics', handedOver: none, takenOver: none },
+      { signal: 'logs', handedOver: none, takenOver: none },
     ]);
     expect((await busy.inject('/api/v1/pipeline/drops')).json().drops).toEqual([
       { ...drop, stage: 'receive', lastSeen },

@@ -97,6 +97,22 @@ export interface PipelineSource {
   destinations(): readonly DestinationProgress[];
   status(): readonly PipelineFlow[];
   drops(): readonly DropGroup[];
+  /** What replicas handed over to each other, as seen from this one. */
+  handOver(): Readonly<Record<Signal, { readonly handedOver: HandOverCount; readonly takenOver: HandOverCount }>>;
+}
+
+/** The other replicas. */
+export interface PeerSource {
+  /** GET of a path with its query, of each of them. Never rejects: `error` says why one did not answer. */
+  ask(
+    path: string,
+    cancel: AbortSignal,
+  ): Promise<readonly { readonly name: string; readonly answer: unknown; readonly error: string | undefined }[]>;
+}
+
+interface HandOverCount {
+  readonly requests: number;
+  readonly records: number;
 }
 
 interface DeadLetterFilter {

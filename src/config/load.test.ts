@@ -29,6 +29,64 @@ function problems(env: { [name: string]: string }, flags: { [flag: string]: stri
   return inspectConfig({ env, flags, cwd: folder }).problems;
 }
 
+describe('other replicas', () => {
+  const token = `${canary}-and-more`;
+  const peers = (names: string, port = '8091') =>
+    load({
+      WATCHINGCAT_PEERS: names,
+      WATCHINGCAT_PEERS_TOKEN: token,
+      WATCHINGCAT_PEERS_PORT: port,
+      WATCHINGCAT_EMBEDDED: 'off',
+      WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://c:4317',
+    }).peers;
+
+  it('are none by default, and no port is opened for them', () => expect(load({}).peers).toBeUndefined());
+
+  it.each([
+    ['backend-peers', [{ host: 'backend-peers', port: 8091 }]],
+    [
+      'a.b.svc:1, 10.0.0.7,[fd00::1]:2',
+      [
+        { host: 'a.b.svc', port: 1 },
+        { host: '10.0.0.7', port: 8091 },
+        { host: 'fd00::1', port: 2 },
+      ],
+    ],
+  ])('%s', (names, expected) => expect(peers(names)).toEqual({ port: 8091, token, names: expected }));
+
+  it('listen where this one does, if their names do not say', () =>
+    expect(peers('a', '9000')?.names).toEqual([{ host: 'a', port: 9000 }]));
+
+  it.each<[string, Record<string, string>, string]>([
+    ['without a token', { WATCHINGCAT_PEERS: 'a' }, 'peers (WATCHINGCAT_PEERS): expected peersToken or peersTokenFile'],
+    ['with a short one', { WATCHINGCAT_PEERS: 'a', WATCHINGCAT_PEERS_TOKEN: 'f00d' }, 'at least 16 characters'],
+    ['a token for nobody', { WATCHINGCAT_PEERS_TOKEN: token }, 'peersToken (WATCHINGCAT_PEERS_TOKEN): expected peers'],
+    ['a name that is none', { WATCHINGCAT_PEERS: 'http://a/', WATCHINGCAT_PEERS_TOKEN: token }, 'expected host names'],
+    [
+      'a port of another',
+      { WATCHINGCAT_PEERS: 'a', WATCHINGCAT_PEERS_TOKEN: token, WATCHINGCAT_PEERS_PORT: '4317' },
+      '4317',
+    ],
+    ['a file that is not there', { WATCHINGCAT_PEERS: 'a', WATCHINGCAT_PEERS_TOKEN_FILE: 'none' }, 'peersTokenFile'],
+  ])('%s: a problem, and no secret in it', (_, env, problem) => {
+    const found = problems(env).join();
+    expect(found).toContain(problem);
+    expect(found).not.toContain(token);
+    expect(JSON.stringify(effectiveSettings(inspectConfig({ env, flags: {}, cwd: folder })))).not.toContain(token);
+  });
+
+  it('have the token of a file, and not one of a file and one of a variable', () => {
+    const env = { WATCHINGCAT_PEERS: 'a', WATCHINGCAT_PEERS_TOKEN_FILE: file(`${token}\n`) };
+    expect(load(env).peers?.token).toBe(token);
+    expect(problems({ ...env, WATCHINGCAT_PEERS_TOKEN: token }).join()).toContain('not both');
+  });
+
+  it('beside the embedded store: says what is not handed over', () =>
+    expect(load({ WATCHINGCAT_PEERS: 'a', WATCHINGCAT_PEERS_TOKEN: token }).warnings.join()).toContain(
+      'The embedded store is for one replica',
+    ));
+});
+
 describe('what is set', () => {
   it('needs nothing', () => {
     const config = load({});

@@ -4,6 +4,7 @@ import { Fault, type Signal, signals } from '../base/index.ts';
 import type { AccessConfig } from './access.ts';
 import { isLoopback, resolveDestinations } from './destinations.ts';
 import { nearest } from './nearest.ts';
+import { resolvePeers } from './peers.ts';
 import {
   type AccessSettings,
   configSchema,
@@ -44,6 +45,15 @@ export interface Config {
       })
     | undefined;
   readonly elasticsearch: { readonly url: string; readonly access: AccessConfig } | undefined;
+  /** Other replicas: who is handed over to at the stop. `names` may stand for several, this process among them. */
+  readonly peers:
+    | {
+        readonly port: number;
+        /** Secret. */
+        readonly token: string;
+        readonly names: readonly { readonly host: string; readonly port: number }[];
+      }
+    | undefined;
   /** Whether spans are counted into metrics. */
   readonly spanMetrics: boolean;
   readonly clusterName: string | undefined;
@@ -191,6 +201,7 @@ function resolveConfig(
   problems: string[],
 ): Omit<Config, 'files'> {
   const { jaeger, prometheus, elasticsearch, forward } = resolveDestinations(from, cwd, origin, problems);
+  const peers = resolvePeers(from, cwd, origin, problems);
   const external: { readonly [S in Signal]: ExternalStore } = {
     traces: {
       name: 'jaeger',
@@ -246,6 +257,7 @@ function resolveConfig(
     ['otlp.grpcPort', from.otlp.grpcPort],
     ['otlp.httpPort', from.otlp.httpPort],
     ['http.port', from.http.port],
+    ...(peers === undefined ? [] : [['peersPort', peers.port] as const]),
   ] as const;
   for (const [index, [path, port]] of fixedPorts.entries()) {
     const same = fixedPorts.slice(0, index).find(([, other]) => other === port && port !== 0);
@@ -272,6 +284,7 @@ function resolveConfig(
     prometheus,
     elasticsearch,
     forward,
+    peers,
     spanMetrics: from.spanMetrics === undefined ? external.traces.written && takesMetrics : from.spanMetrics === 'on',
     clusterName: from.cluster.name,
     cloudRegion: from.cloud.region,
@@ -285,6 +298,12 @@ function resolveConfig(
         : [
             `Everybody who reaches ${from.host} can read and write here: this version has no authentication. ` +
               'Keep the ports behind a firewall, or set WATCHINGCAT_HOST=127.0.0.1.',
+          ]),
+      ...(peers === undefined || embedded.size === 0
+        ? []
+        : [
+            `The embedded store is for one replica: ${[...embedded].join(' and ')} that come here can only be asked for here, ` +
+              'and are not handed over to others.',
           ]),
       ...(homeless.length === 0
         ? []

@@ -10,6 +10,7 @@ import {
   readHeaderList,
   readHttpUrl,
   readKubernetesAccess,
+  readPeerNames,
   readSignalSet,
 } from './values.ts';
 
@@ -70,6 +71,14 @@ const secret = read(text, 'a text of one line', (raw) => (/^[\x20-\x7e\u00a0-\uf
 const count = read(scalar, 'a whole number', (raw) => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : undefined));
 const shardCount = read(scalar, 'a number from 1 to 64', (raw) =>
   /^[1-9]\d?$/.test(String(raw)) && Number(raw) <= 64 ? Number(raw) : undefined,
+);
+const peerNames = read(
+  z.union([z.string(), z.array(z.string())], { error: 'host names' }),
+  'host names or IP addresses, separated by commas, each with a port where it is not peersPort',
+  readPeerNames,
+);
+const token = read(text, 'a text of one line without spaces, at least 16 characters', (raw) =>
+  /^[\x21-\x7e]{16,4096}$/.test(raw) ? raw : undefined,
 );
 const onOff = read(z.union([z.string(), z.boolean()], { error: 'on or off' }), 'on or off', (raw) => {
   if (typeof raw === 'boolean') return raw;
@@ -301,6 +310,19 @@ export const configSchema = z.strictObject({
       defaultText: 'elasticsearch where elasticsearch.url is set, else embedded',
     }),
   }),
+  peers: peerNames
+    .optional()
+    .describe(
+      'Other replicas: `host` or `host:port`, separated by commas; a name may stand for all of them, as a headless Service does, this one among them. A replica that stops hands over to them what its destinations have not taken; it then needs up to 115 seconds to stop (`docs/replicas.md`).',
+    ),
+  peersPort: port
+    .prefault('8091')
+    .describe('Port on which replicas hand over to each other, open where `peers` is set; 0 = any free port.'),
+  peersToken: token.optional().meta({
+    writeOnly: true,
+    description: 'What replicas recognise each other by, the same for all, at least 16 characters.',
+  }),
+  peersTokenFile: path.optional().describe('File that holds the token of the replicas.'),
   cluster: group({
     name: word
       .optional()

@@ -1,5 +1,5 @@
 import { readAddressRange, type Signal, signals } from '../base/index.ts';
-import { headersMax } from './limits.ts';
+import { headersMax, portMax } from './limits.ts';
 
 // Readers of the settings that are more than a word or a number. undefined: not understood.
 
@@ -97,4 +97,18 @@ function readList(raw: Listed): readonly string[] | undefined {
   if (raw === 'off' || raw === false) return [];
   if (raw === true) return undefined;
   return (typeof raw === 'string' ? raw.split(',') : raw).map((each) => each.trim());
+}
+
+/** `host`, `host:port`, `1.2.3.4`, `[::1]:port`, separated by commas; undefined where one of them is none. */
+export function readPeerNames(
+  raw: string | readonly string[],
+): readonly { readonly host: string; readonly port: number | undefined }[] | undefined {
+  const names: { host: string; port: number | undefined }[] = [];
+  for (const each of typeof raw === 'string' ? raw.split(',') : raw) {
+    const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(each.trim());
+    const port = match?.[3] === undefined ? undefined : Number(match[3]);
+    if (match === null || (port !== undefined && (port < 1 || port > portMax))) return undefined;
+    names.push({ host: match[1] ?? match[2] ?? '', port });
+  }
+  return names.length === 0 ? undefined : names;
 }

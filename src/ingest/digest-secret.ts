@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestSecretBytes } from './digest.ts';
@@ -34,4 +34,12 @@ export async function openDigestSecret(dataDir: string): Promise<Uint8Array> {
     await folder.close();
   }
   return secret;
+}
+
+/**
+ * The secret of all replicas that have a token in common: a client that sends a request to one of them and again to another
+ * means the same one, and its records get the same ids.
+ */
+export function sharedDigestSecret(token: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', token, '', 'watchingcat digest secret', digestSecretBytes));
 }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Signal, signals } from '../base/index.ts';
 import { digestSecretBytes, requestDigest } from './digest.ts';
-import { openDigestSecret } from './digest-secret.ts';
+import { openDigestSecret, sharedDigestSecret } from './digest-secret.ts';
 import { authenticatedBytesMin } from './limits.ts';
 
 const secret = new Uint8Array(digestSecretBytes).map((_, index) => index + 1);
@@ -70,6 +70,13 @@ describe('the secret', () => {
     expect(await openDigestSecret(dir)).toEqual(first);
     expect((await stat(join(dir, 'digest.secret'))).mode & 0o777).toBe(0o600);
     expect(await openDigestSecret(await folder())).not.toEqual(first);
+  });
+
+  it('of replicas is the same for those that have the same token', () => {
+    const secret = sharedDigestSecret('a-token-of-replicas');
+    expect(secret).toHaveLength(digestSecretBytes);
+    expect(sharedDigestSecret('a-token-of-replicas')).toEqual(secret);
+    expect(sharedDigestSecret('a-token-of-others')).not.toEqual(secret);
   });
 
   it('is replaced where the disk damaged it', async () => {

@@ -1,2 +1,2 @@
-export { openDigestSecret } from './digest-secret.ts';
+export { openDigestSecret, sharedDigestSecret } from './digest-secret.ts';
 export { createIngest } from './ingest.ts';

@@ -2,6 +2,11 @@ import type { Signal } from '../base/index.ts';
 import type { PipelineLedger } from './ledger.ts';
 import type { MetricSource, OwnMetric } from './metrics.ts';
 
+interface HandOverCounts {
+  readonly handedOver: { requests: number; records: number };
+  readonly takenOver: { requests: number; records: number };
+}
+
 /**
  * Hears of everything on its way, from the receivers, the ingest and the destinations, and keeps plain numbers: the hot
  * path makes no label object and no string.
@@ -14,6 +19,11 @@ export class PipelineCounters {
   >();
   readonly #accepted: Record<Signal, Map<string, number>> = { traces: new Map(), metrics: new Map(), logs: new Map() };
 
+  readonly #handOver: Record<Signal, HandOverCounts> = {
+    traces: { handedOver: { requests: 0, records: 0 }, takenOver: { requests: 0, records: 0 } },
+    metrics: { handedOver: { requests: 0, records: 0 }, takenOver: { requests: 0, records: 0 } },
+    logs: { handedOver: { requests: 0, records: 0 }, takenOver: { requests: 0, records: 0 } },
+  };
   readonly #requests = new Map<
     string,
     { signal: Signal; protocol: string; code: string; count: number; bytes: number }
@@ -41,6 +51,25 @@ export class PipelineCounters {
 
   repeated(signal: Signal, records: number): void {
     this.#add('watchingcat_receiver_repeated_total', records, { signal });
+  }
+
+  /** A request that a destination had not got is on another replica's disk. */
+  handedOver(signal: Signal, records: number): void {
+    this.#add('watchingcat_handed_over_total', records, { signal });
+    this.#handOver[signal].handedOver.requests += 1;
+    this.#handOver[signal].handedOver.records += records;
+  }
+
+  /** The same from the other side. */
+  takenOver(signal: Signal, records: number): void {
+    this.#add('watchingcat_taken_over_total', records, { signal });
+    this.#handOver[signal].takenOver.requests += 1;
+    this.#handOver[signal].takenOver.records += records;
+  }
+
+  /** What was handed over and taken over since the start. */
+  handOver(): Readonly<Record<Signal, HandOverCounts>> {
+    return this.#handOver;
   }
 
   /** @param code Why the request was refused; 'ok' where all or a part of it was accepted, 'cancelled' where the client left. */

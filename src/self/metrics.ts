@@ -118,6 +118,16 @@ export const ownMetrics = {
     labels: ['destination', 'signal'],
     help: 'Age of the oldest request that the destination has not taken yet.',
   },
+  watchingcat_handed_over_total: {
+    type: 'counter',
+    labels: ['signal'],
+    help: 'Records that another replica has taken over while this one stops.',
+  },
+  watchingcat_taken_over_total: {
+    type: 'counter',
+    labels: ['signal'],
+    help: 'Records that were taken over from replicas that stopped.',
+  },
   watchingcat_dead_letters: { type: 'gauge', labels: [], help: 'Dead letters that are kept.' },
   watchingcat_dead_letters_bytes: { type: 'gauge', labels: [], help: 'The same in bytes.' },
   watchingcat_dead_letters_dropped_total: {

@@ -19,6 +19,7 @@ export {
   openDeadLetters,
 } from './dead-letters.ts';
 export { type DiskUse, type File, type FileSystem, type OpenMode, systemFiles } from './files.ts';
+export type { ParsedFrame as LoggedFrame } from './frame.ts';
 export { lockFolder } from './lock.ts';
 export { type LogOptions, type LogWriter, type OwnedLog, openLog } from './log.ts';
 export { openLogReader } from './reader.ts';

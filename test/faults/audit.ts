@@ -34,8 +34,8 @@ export async function audit(rest: string, ledger: Ledger): Promise<Audit> {
 
 /** True when nothing of what was acknowledged waits any more on its way to the store. */
 export async function settled(rest: string): Promise<boolean> {
-  const health = (await getJson(rest, '/health')) as { destinations: Record<string, { pendingBytes: number }> };
-  return Object.values(health.destinations).every(({ pendingBytes }) => Number(pendingBytes) === 0);
+  const status = (await getJson(rest, '/api/v1/pipeline/status')) as { destinations: { pendingRequests: number }[] };
+  return status.destinations.every(({ pendingRequests }) => pendingRequests === 0);
 }
 
 function recordsOf(entry: Entry): string[] {

@@ -33,13 +33,20 @@ const deadLetters: DeadLetterSource = {
   }),
 };
 
+const none = { requests: 0, records: 0 };
+export const handOver = {
+  traces: { handedOver: none, takenOver: { requests: 2, records: 300 } },
+  metrics: { handedOver: none, takenOver: none },
+  logs: { handedOver: none, takenOver: none },
+};
+
 export function api(options: Partial<ApiOptions> = {}) {
   return createApi({
     readers: shop(),
     version: '1.2.3',
     clock,
     health: { report: () => health, ready: () => true },
-    pipeline: { destinations: () => [], status: () => [], drops: () => [] },
+    pipeline: { destinations: () => [], status: () => [], drops: () => [], handOver: () => handOver },
     deadLetters,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'watchingcat_up 1\n' }),
     ...options,

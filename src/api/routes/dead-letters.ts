@@ -5,6 +5,7 @@ import { formatTime } from '../../query/index.ts';
 import { json } from '../answers.ts';
 import { cancelOf } from '../cancel.ts';
 import type { Parts } from '../parts.ts';
+import { askedPeers, peersIn, scope } from '../peers.ts';
 import { problem } from '../problem.ts';
 
 const filter = {
@@ -14,45 +15,44 @@ const filter = {
   id: z.coerce.number().int().nonnegative().optional(),
 };
 const count = z.int().nonnegative();
-const list = z
-  .object({
-    deadLetters: z.array(
-      z.object({
-        id: count,
-        destination: z.string(),
-        signal: z.enum(signals),
-        reason: z.string().describe('What the destination said first'),
-        records: count.describe('How many it refused of the request'),
-        sizeBytes: count.describe('Of the whole request'),
-        added: z.string().describe('When it was refused; RFC 3339'),
-        received: z.string().describe('When the request came; RFC 3339'),
-      }),
-    ),
-    total: count.describe('Letters that the filter finds, of which the oldest are listed'),
-    sizeBytes: count.describe('Of all letters on disk'),
-    maxBytes: count,
-    dropped: count.describe('Letters that came when there was no room; they are gone. Since the start of this process'),
-  })
-  .meta({
-    example: {
-      deadLetters: [
-        {
-          id: 17,
-          destination: 'prometheus',
-          signal: 'metrics',
-          reason: 'out of bounds',
-          records: 3,
-          sizeBytes: 40210,
-          added: '2026-01-31T08:00:00.000000000Z',
-          received: '2026-01-31T07:59:58.000000000Z',
-        },
-      ],
-      total: 1,
-      sizeBytes: 41000,
-      maxBytes: 1073741824,
-      dropped: 0,
-    },
-  });
+const ownList = z.object({
+  deadLetters: z.array(
+    z.object({
+      id: count,
+      destination: z.string(),
+      signal: z.enum(signals),
+      reason: z.string().describe('What the destination said first'),
+      records: count.describe('How many it refused of the request'),
+      sizeBytes: count.describe('Of the whole request'),
+      added: z.string().describe('When it was refused; RFC 3339'),
+      received: z.string().describe('When the request came; RFC 3339'),
+    }),
+  ),
+  total: count.describe('Letters that the filter finds, of which the oldest are listed'),
+  sizeBytes: count.describe('Of all letters on disk'),
+  maxBytes: count,
+  dropped: count.describe('Letters that came when there was no room; they are gone. Since the start of this process'),
+});
+const list = ownList.extend({ peers: peersIn(ownList) }).meta({
+  example: {
+    deadLetters: [
+      {
+        id: 17,
+        destination: 'prometheus',
+        signal: 'metrics',
+        reason: 'out of bounds',
+        records: 3,
+        sizeBytes: 40210,
+        added: '2026-01-31T08:00:00.000000000Z',
+        received: '2026-01-31T07:59:58.000000000Z',
+      },
+    ],
+    total: 1,
+    sizeBytes: 41000,
+    maxBytes: 1073741824,
+    dropped: 0,
+  },
+});
 const replayed = z
   .object({
     replayed: count.describe('Letters that were taken, and are removed'),
@@ -69,7 +69,7 @@ const replayed = z
     },
   });
 
-export function deadLetterRoutes({ deadLetters }: Parts): FastifyPluginAsyncZod {
+export function deadLetterRoutes({ deadLetters, peers }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async () => undefined);
     app.get(
@@ -81,11 +81,13 @@ export function deadLetterRoutes({ deadLetters }: Parts): FastifyPluginAsyncZod 
           querystring: z.strictObject({
             ...filter,
             limit: z.coerce.number().int().min(1).max(10_000).default(1_000),
+            scope,
           }),
           response: { 200: json('Letters', list), default: problem },
         },
       },
-      async ({ query: { limit, ...wanted } }) => {
+      async (request, reply) => {
+        const { limit, scope: asked, ...wanted } = request.query;
         const letters = deadLetters.list(wanted);
         const { sizeBytes, maxBytes, droppedLetters } = deadLetters.stats();
         return {
@@ -103,6 +105,7 @@ export function deadLetterRoutes({ deadLetters }: Parts): FastifyPluginAsyncZod 
           sizeBytes,
           maxBytes,
           dropped: droppedLetters,
+          ...(asked === 'all' && { peers: await askedPeers(peers, request, reply, ownList) }),
         };
       },
     );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { health } from '../../../test/kit/api.ts';
+import { handOver, health } from '../../../test/kit/api.ts';
 import { embeddedStore, recordedEndUnixNano, recordedEvents, recordedMetrics } from '../../../test/kit/kubernetes.ts';
 import { createApi } from '../create.ts';
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
     version: '0',
     clock,
     health: { report: () => health, ready: () => true },
-    pipeline: { destinations: () => [], status: () => [], drops: () => [] },
+    pipeline: { destinations: () => [], status: () => [], drops: () => [], handOver: () => handOver },
     deadLetters: {
       list: () => [],
       stats: () => ({ letters: 0, sizeBytes: 0, maxBytes: 0, droppedLetters: 0 }),

@@ -4,6 +4,7 @@ import { signals } from '../../base/index.ts';
 import { formatTime } from '../../query/index.ts';
 import { json } from '../answers.ts';
 import type { Parts } from '../parts.ts';
+import { askedPeers, peersIn, scope } from '../peers.ts';
 import { problem } from '../problem.ts';
 import type { PipelineFlow, StageCount } from '../sources.ts';
 
@@ -24,54 +25,64 @@ const destination = z.object({
     .int()
     .describe('Requests that it refused, in whole or in part; /api/v1/pipeline/dead-letters lists them'),
 });
-const status = z
-  .object({
-    destinations: z.array(destination).describe('How far each destination is with each signal that it takes'),
-    flows: z.array(
-      z.object({
-        service: z.string().describe("'' where a request could not be attributed to one"),
-        signal: z.enum(signals),
-        stages: z.object({
-          received: stageCount,
-          rejected: stageCount,
-          refused: stageCount,
-          stored: z.record(z.string(), stageCount).describe('By destination'),
-        }),
+const handOverCount = z.object({ requests: z.int(), records: z.int() });
+const ownStatus = z.object({
+  handOver: z
+    .array(z.object({ signal: z.enum(signals), handedOver: handOverCount, takenOver: handOverCount }))
+    .describe('Since the start: what this replica has handed over to others while it stops, and taken over from them'),
+  destinations: z.array(destination).describe('How far each destination is with each signal that it takes'),
+  flows: z.array(
+    z.object({
+      service: z.string().describe("'' where a request could not be attributed to one"),
+      signal: z.enum(signals),
+      stages: z.object({
+        received: stageCount,
+        rejected: stageCount,
+        refused: stageCount,
+        stored: z.record(z.string(), stageCount).describe('By destination'),
       }),
-    ),
-  })
-  .meta({
-    example: {
-      destinations: [
-        {
-          destination: 'jaeger',
-          signal: 'traces',
-          state: 'retrying',
-          lagSeconds: 12.5,
-          pendingRequests: 40,
-          pendingRecords: 4000,
-          pendingBytes: 1640000,
-          batchesInFlight: 0,
-          failures: 3,
-          lastError: 'connect ECONNREFUSED 10.0.0.7:4317',
-          failingSince: '2026-01-31T08:00:00.000000000Z',
-          deadLetters: 0,
+    }),
+  ),
+});
+const status = ownStatus.extend({ peers: peersIn(ownStatus) }).meta({
+  example: {
+    handOver: [
+      {
+        signal: 'traces',
+        handedOver: { requests: 0, records: 0 },
+        takenOver: { requests: 12, records: 1200 },
+      },
+    ],
+    destinations: [
+      {
+        destination: 'jaeger',
+        signal: 'traces',
+        state: 'retrying',
+        lagSeconds: 12.5,
+        pendingRequests: 40,
+        pendingRecords: 4000,
+        pendingBytes: 1640000,
+        batchesInFlight: 0,
+        failures: 3,
+        lastError: 'connect ECONNREFUSED 10.0.0.7:4317',
+        failingSince: '2026-01-31T08:00:00.000000000Z',
+        deadLetters: 0,
+      },
+    ],
+    flows: [
+      {
+        service: 'checkout',
+        signal: 'traces',
+        stages: {
+          received: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' },
+          rejected: { count: 0, lastSeen: null },
+          refused: { count: 0, lastSeen: null },
+          stored: { embedded: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' } },
         },
-      ],
-      flows: [
-        {
-          service: 'checkout',
-          signal: 'traces',
-          stages: {
-            received: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' },
-            rejected: { count: 0, lastSeen: null },
-            refused: { count: 0, lastSeen: null },
-            stored: { embedded: { count: 1200, lastSeen: '2026-01-31T08:00:00.000000000Z' } },
-          },
-        },
-      ],
-    },
-  });
+      },
+    ],
+  },
+});
 const drops = z
   .object({
     drops: z.array(
@@ -101,7 +112,7 @@ const drops = z
   });
 const none = z.strictObject({});
 
-export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
+export function pipelineRoutes({ pipeline, peers }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/api/v1/pipeline/status',
@@ -109,18 +120,23 @@ export function pipelineRoutes({ pipeline }: Parts): FastifyPluginAsyncZod {
         schema: {
           tags: ['pipeline'],
           summary: 'Destinations, and records by service, signal and stage, counted since the start of this process',
-          querystring: none,
+          querystring: z.strictObject({ scope }),
           response: { 200: json('By service and signal', status), default: problem },
         },
       },
-      async () => ({
+      async (request, reply) => ({
         destinations: pipeline.destinations().map(({ lastError, failingSinceUnixMs, ...progress }) => ({
           ...progress,
           lastError: lastError ?? null,
           failingSince:
             failingSinceUnixMs === undefined ? null : formatTime(BigInt(Math.round(failingSinceUnixMs)) * 1_000_000n),
         })),
+        handOver: signals.map((signal) => {
+          const { handedOver, takenOver } = pipeline.handOver()[signal];
+          return { signal, handedOver: { ...handedOver }, takenOver: { ...takenOver } };
+        }),
         flows: pipeline.status().toSorted(byService).map(flowOf),
+        ...(request.query.scope === 'all' && { peers: await askedPeers(peers, request, reply, ownStatus) }),
       }),
     );
     app.get(
