@@ -8,7 +8,12 @@ export const resourceBytesRememberedMax = 4 * 1024;
 export const heldBytesMax = 32 * 1024 * 1024;
 /** A pod that did not appear while a request waited for it is not waited for again for so long. */
 export const missRememberedMs = 30_000;
-/** Such pods; past it the oldest is forgotten. */
+/**
+ * Requests of one sender that waited in vain, one after the other, after which its next ones do not wait for as long: it sends for
+ * pods of another cluster, say, of which each is a new one.
+ */
+export const vainWaitsMax = 3;
+/** Such pods, and such senders; past it the oldest is forgotten. */
 export const missesRememberedMax = 10_000;
 /** While the first list is under way: how often those that wait look whether it has come. */
 export const firstListLookMs = 50;

@@ -90,7 +90,7 @@ class Enricher implements KubernetesEnrichment {
     const missing: string[] = [];
     const enriched = request.resources.map((resource) => this.#resource(request, resource, missing));
     if (missing.length === 0) return this.#counted(request, enriched, undefined);
-    const waiting = this.#hold.wait(missing, request.bytes.length);
+    const waiting = this.#hold.wait(missing, request.bytes.length, request.senderAddress);
     if (typeof waiting === 'string') return this.#counted(request, enriched, waiting);
     return waiting.then(() =>
       this.#counted(

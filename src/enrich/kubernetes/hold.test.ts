@@ -28,8 +28,8 @@ function held(cluster = new PlainCluster(), wait = waitMs) {
   const hold = new HoldBack(cluster, { waitMs: wait, clock });
   const gone: string[] = [];
   /** Waits; what has gone on is told by its name. */
-  const start = (name: string, keys: readonly string[], sizeBytes = 100) => {
-    const waiting = hold.wait(keys, sizeBytes);
+  const start = (name: string, keys: readonly string[], sizeBytes = 100, sender = name) => {
+    const waiting = hold.wait(keys, sizeBytes, sender);
     if (typeof waiting === 'string') return waiting;
     void waiting.then(() => gone.push(name));
     return 'waits';
@@ -86,6 +86,30 @@ describe('a request that names a pod nobody knows yet', () => {
     await pass(waitMs);
     cluster.put(podOf(), '10.244.1.5');
     expect(start('the next pod at that address', [addressKey('10.244.1.5')])).toBe('waits');
+  });
+
+  it('does not wait for one pod after the other of a sender whose pods do not come', async () => {
+    const { cluster, start } = held();
+    const next = (name: string, sender = 'agent') => start(name, [uidKey(name)], 100, sender);
+    for (const name of ['a', 'b', 'c']) {
+      expect(next(name)).toBe('waits');
+      await pass(waitMs);
+    }
+    expect(next('d')).toBe('sender_waited_before');
+    expect(next('d', 'another agent')).toBe('waits');
+    await pass(missRememberedMs);
+    // One is tried now and then.
+    expect(next('e')).toBe('waits');
+    await pass(waitMs);
+    expect(next('f')).toBe('sender_waited_before');
+    await pass(missRememberedMs);
+    expect(next(uid)).toBe('waits');
+    cluster.put(podOf());
+    for (const name of ['g', 'h', 'i']) {
+      expect(next(name)).toBe('waits');
+      await pass(waitMs);
+    }
+    expect(next('j')).toBe('sender_waited_before');
   });
 
   it('finds room by its bytes, and takes nobody else’s', async () => {

@@ -1,14 +1,22 @@
 import type { Clock } from '../../base/index.ts';
-import { firstListLookMs, heldBytesMax, missesRememberedMax, missRememberedMs } from '../limits.ts';
+import { firstListLookMs, heldBytesMax, missesRememberedMax, missRememberedMs, vainWaitsMax } from '../limits.ts';
 import { addressKey, uidKey } from './associate.ts';
 import type { ClusterView } from './contract.ts';
 
 /** Why a request goes on although a pod that it names is not known. */
-export type MissReason = 'waited' | 'waited_before' | 'no_room' | 'no_view' | 'stopping' | 'off';
+export type MissReason =
+  | 'waited'
+  | 'waited_before'
+  | 'sender_waited_before'
+  | 'no_room'
+  | 'no_view'
+  | 'stopping'
+  | 'off';
 
 interface Waiter {
   readonly keys: Set<string>;
   readonly sizeBytes: number;
+  readonly sender: string;
   readonly timer: NodeJS.Timeout;
   readonly go: () => void;
 }
@@ -26,6 +34,8 @@ export class HoldBack {
   readonly #byKey = new Map<string, Set<Waiter>>();
   /** What was waited for in vain, and until when that is remembered; oldest first. */
   readonly #misses = new Map<string, number>();
+  /** Senders whose last requests waited in vain; oldest first. */
+  readonly #vain = new Map<string, { readonly waits: number; readonly untilMs: number }>();
   readonly #unsubscribe: () => void;
   #heldBytes = 0;
   #heldTotal = 0;
@@ -48,13 +58,16 @@ export class HoldBack {
 
   /**
    * Waits until all of these are known, or for as long as may be. Otherwise why not.
-   * @param keys As `uidKey` and `addressKey` make them. An address is one of a pod, as far as anybody can tell.
+   * @param keys   As `uidKey` and `addressKey` make them. An address is one of a pod, as far as anybody can tell.
+   * @param sender Its address.
    */
-  wait(keys: readonly string[], sizeBytes: number): Promise<void> | MissReason {
+  wait(keys: readonly string[], sizeBytes: number, sender: string): Promise<void> | MissReason {
     if (this.#waitMs === 0) return 'off';
     if (this.#stopping) return 'stopping';
     if (!this.#expectsNews()) return 'no_view';
     const nowMs = this.#clock.monotonicMs();
+    const vain = this.#vain.get(sender);
+    if (vain !== undefined && vain.waits >= vainWaitsMax && vain.untilMs > nowMs) return 'sender_waited_before';
     const wanted = new Set(keys.filter((key) => !this.#isMiss(key, nowMs)));
     if (wanted.size === 0) return 'waited_before';
     if (this.#heldBytes + sizeBytes > heldBytesMax) return 'no_room';
@@ -62,6 +75,7 @@ export class HoldBack {
       const waiter: Waiter = {
         keys: wanted,
         sizeBytes,
+        sender,
         timer: setTimeout(() => this.#timedOut(waiter), this.#waitMs),
         go: resolve,
       };
@@ -112,7 +126,9 @@ export class HoldBack {
 
   #noLonger(waiter: Waiter, key: string): void {
     this.#forget(waiter, key);
-    if (waiter.keys.size === 0) this.#release(waiter);
+    if (waiter.keys.size > 0) return;
+    this.#vain.delete(waiter.sender);
+    this.#release(waiter);
   }
 
   #forget(waiter: Waiter, key: string): void {
@@ -124,14 +140,9 @@ export class HoldBack {
 
   #timedOut(waiter: Waiter): void {
     const untilMs = this.#clock.monotonicMs() + missRememberedMs;
-    for (const key of waiter.keys) {
-      this.#misses.delete(key);
-      this.#misses.set(key, untilMs);
-    }
-    for (const oldest of this.#misses.keys()) {
-      if (this.#misses.size <= missesRememberedMax) break;
-      this.#misses.delete(oldest);
-    }
+    for (const key of waiter.keys) remember(this.#misses, key, untilMs);
+    const waits = (this.#vain.get(waiter.sender)?.waits ?? 0) + 1;
+    remember(this.#vain, waiter.sender, { waits, untilMs });
     this.#release(waiter);
   }
 
@@ -161,4 +172,12 @@ export class HoldBack {
       for (const waiter of [...waiters]) this.#noLonger(waiter, key);
     }
   }
+}
+
+/** As the latest; the oldest goes where there are too many. */
+function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.delete(key);
+  map.set(key, value);
+  const oldest = map.keys().next();
+  if (map.size > missesRememberedMax && !oldest.done) map.delete(oldest.value);
 }
