@@ -44,7 +44,7 @@ export interface Timing {
   readonly backoffMaxMs: number;
   /** What the API server may ask us to wait; it is held to this. */
   readonly retryAfterMaxMs: number;
-  /** A resource that may not be read is asked for again after this, or up to twice this. */
+  /** Likewise, the longest wait where a resource may not be read. */
   readonly deniedMs: number;
   /** Pods are listed when their owners are, or after this. */
   readonly ownersMs: number;
@@ -60,7 +60,7 @@ export const timing: Timing = {
   backoffBaseMs: 500,
   backoffMaxMs: 30_000,
   retryAfterMaxMs: 60_000,
-  deniedMs: 60_000,
+  deniedMs: 120_000,
   ownersMs: 5_000,
   sweepMs: 1_000,
 };

@@ -357,6 +357,29 @@ describe('an answer', () => {
     expect(troubles[0]).toEqual({ kind: 'away', message: 'a line of the watch is no event' });
   });
 
+  it.each([
+    ['999', '1000', 'read again'],
+    ['99999', '100000', 'read again'],
+    ['100000', '99999', 'not'],
+    ['abc', '1000', 'not'],
+  ])('to a watch with the version %s after %s: the list is %s', async (version, before, expected) => {
+    const bookmark = (resourceVersion: string) =>
+      `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion } } })}\n`;
+    api.intercept = ({ query }, response) => {
+      if (query.has('watch')) return false;
+      response.end(JSON.stringify({ metadata: { resourceVersion: '1' }, items: [] }));
+      return true;
+    };
+    follow();
+    await watched();
+    api.send(path, bookmark(before));
+    api.send(path, bookmark(version));
+    put('mark');
+    await eventually(() => following.lists === 2 || names() === 'mark');
+    expect(following.lists).toBe(expected === 'not' ? 1 : 2);
+    expect(troubles).toEqual([]);
+  });
+
   it('to a watch that is denied: it is listed now and then instead', async () => {
     api.intercept = ({ query }, response) => {
       if (!query.has('watch')) return false;

@@ -58,6 +58,8 @@ export class ListWatch {
   #lists = 0;
   #heardMs: number | undefined;
   #silentWatches = 0;
+  /** In a row: since a watch last told something. A list that goes well does not count, as its watch may fail each time. */
+  #failures = 0;
   #running: Promise<void> | undefined;
 
   /** @param onTrouble Told when there is trouble, or another one, and with undefined when there is none any more. */
@@ -111,8 +113,6 @@ export class ListWatch {
   }
 
   async #run(cancel: AbortSignal): Promise<void> {
-    // Failures since a watch last went well. A list that goes well does not count: its watch may fail each time.
-    let failures = 0;
     while (!cancel.aborted) {
       const listing = this.#resourceVersion === undefined;
       const outcome = await this.#attempt(listing, cancel);
@@ -120,24 +120,28 @@ export class ListWatch {
       let waitMs = 0;
       switch (outcome.kind) {
         case 'done':
-          if (!listing) failures = 0;
+          if (!listing) this.#failures = 0;
           break;
         case 'expired':
         case 'tooLarge':
           this.#resourceVersion = undefined;
           if (outcome.kind === 'tooLarge') this.#pageObjects = Math.max(1, this.#pageObjects >> 1);
           // Each follower of the API server meets this at once when it restarts: they spread.
-          waitMs = this.#backoffMs(++failures);
+          waitMs = this.#backoffMs(++this.#failures);
           break;
         case 'away':
           this.#enter({ kind: 'away', message: outcome.message });
-          waitMs = Math.max(this.#backoffMs(++failures), Math.min(outcome.afterMs ?? 0, this.#timing.retryAfterMaxMs));
+          waitMs = Math.max(
+            this.#backoffMs(++this.#failures),
+            Math.min(outcome.afterMs ?? 0, this.#timing.retryAfterMaxMs),
+          );
           break;
         case 'denied':
           // Where only watching is denied, it is listed now and then.
           this.#resourceVersion = undefined;
           this.#enter({ kind: 'denied', message: outcome.message });
-          waitMs = this.#timing.deniedMs * (1 + Math.random());
+          // An API server that has just started denies all until it has read its rules.
+          waitMs = this.#backoffMs(++this.#failures, this.#timing.deniedMs);
           break;
       }
       this.#answered.resolve();
@@ -287,7 +291,12 @@ export class ListWatch {
         return { kind: 'away', message: 'a line of the watch is no event', afterMs: undefined };
     }
     this.#heard();
-    this.#resourceVersion = asText(asObject(object['metadata'])['resourceVersion']) ?? this.#resourceVersion;
+    this.#failures = 0;
+    const version = asText(asObject(object['metadata'])['resourceVersion']);
+    // Versions only grow. An API server whose data were restored from a backup begins again at a lower one, and may have
+    // told nothing of what happened between.
+    if (version !== undefined && isBefore(version, this.#resourceVersion)) return { kind: 'expired' };
+    this.#resourceVersion = version ?? this.#resourceVersion;
     return undefined;
   }
 
@@ -301,9 +310,8 @@ export class ListWatch {
     if (before?.kind !== trouble?.kind || before?.message !== trouble?.message) this.#onTrouble(trouble);
   }
 
-  #backoffMs(failures: number): number {
-    const { backoffBaseMs, backoffMaxMs } = this.#timing;
-    return Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
+  #backoffMs(failures: number, maxMs = this.#timing.backoffMaxMs): number {
+    return Math.min(maxMs, this.#timing.backoffBaseMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
   }
 
   #pathWith(query: URLSearchParams): string {
@@ -338,4 +346,10 @@ function outcomeOf(
       // 401 among them: the token may just be rotating, and the next attempt reads it anew.
       return { kind: 'away', message: answer.message, afterMs: answer.retryAfterMs };
   }
+}
+
+/** Source: Kubernetes API concepts, "Resource versions": decimal numbers without leading zeros, of any length. */
+function isBefore(version: string, other: string | undefined): boolean {
+  if (other === undefined || !/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
+  return version.length === other.length ? version < other : version.length < other.length;
 }
