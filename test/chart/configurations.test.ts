@@ -126,8 +126,12 @@ describe('the agent', () => {
     const { receivers } = await agent('default');
     expect(receivers['host_metrics']).toMatchObject({ root_path: '/hostfs' });
     expect(Object.keys(receivers['host_metrics']?.['scrapers'] as object)).toEqual(
-      expect.arrayContaining(['cpu', 'memory', 'disk', 'filesystem', 'network', 'load', 'paging', 'processes']),
+      expect.arrayContaining(['cpu', 'memory', 'disk', 'filesystem', 'load', 'paging', 'processes']),
     );
+    // Its own network is all that a process sees: the node's is the kubelet's to count, unless the pod shares it.
+    expect(receivers['host_metrics']).not.toHaveProperty('scrapers.network');
+    const shared = await agent('default', ['--set', 'otelAgent.metrics.hostMetrics.network.enabled=true']);
+    expect(shared.receivers['host_metrics']).toHaveProperty('scrapers.network');
     expect(receivers['kubelet_stats']).toMatchObject({ metric_groups: ['node', 'pod', 'container', 'volume'] });
   });
   it('reads container logs but its own, keeps how far, and puts records of many lines together', async () => {
@@ -136,7 +140,6 @@ describe('the agent', () => {
       include: ['/var/log/pods/*/*/*.log'],
       exclude: ['/var/log/pods/observability_watchingcat-otel-agent-*/*/*.log'],
       storage: 'file_storage',
-      operators: [{ type: 'container' }, { type: 'recombine' }],
     });
     // What was read is not lost with the pod: the checkpoint has passed it.
     expect(exporters['otlp_grpc/containers']).toMatchObject({ sending_queue: { storage: 'file_storage' } });

@@ -76,6 +76,12 @@ describe('the agent', () => {
     const found = beyondRestricted(await pod(logsOff, 'hostPorts.enabled=false'));
     expect(found).toEqual(['hostPath host']);
   });
+  it('shares the node’s network where it is to count all of its interfaces', async () => {
+    expect((await pod()).hostNetwork).toBeUndefined();
+    const shared = await pod('metrics.hostMetrics.network.enabled=true');
+    expect(shared).toMatchObject({ hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' });
+    expect(beyondRestricted(await pod(logsOff, hostOff, 'metrics.hostMetrics.network.enabled=true'))).toEqual([]);
+  });
   it('is restricted with neither', async () => expect(beyondRestricted(await pod(logsOff, hostOff))).toEqual([]));
   it('opens ports of the node where it is told so', async () => {
     expect(beyondRestricted(await pod(logsOff, hostOff, 'hostPorts.enabled=true'))).toHaveLength(5);
