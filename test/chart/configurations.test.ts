@@ -106,6 +106,34 @@ describe.each(valuesFiles)('%s', (values) => {
   });
 });
 
+describe('the bundled Jaeger', () => {
+  const variable = (name: string): string => ['$', `{env:${name}}`].join('');
+  it.each([
+    ['basic', { basic: { username: variable('ES_USERNAME'), password: variable('ES_PASSWORD') } }, undefined],
+    ['bearer', { bearer_token: { file_path: '/etc/jaeger/elasticsearch/bearerToken' } }, 'bearerToken'],
+    ['apiKey', { api_key: { file_path: '/etc/jaeger/elasticsearch/apiKey' } }, 'apiKey'],
+  ])('lets itself into an external Elasticsearch by %s', async (auth, expected, file) => {
+    using folder = new TemporaryFolder();
+    const elasticsearch = { mode: 'external', external: { url: 'https://a:9200', auth, existingSecret: 'access' } };
+    const rendered = await render(undefined, ['--set-json', `storage.elasticsearch=${JSON.stringify(elasticsearch)}`]);
+    const text = rendered.file('jaeger', 'config.yaml');
+    expect(parse(text)).toHaveProperty('extensions.jaeger_storage.backends.main.elasticsearch.auth', expected);
+    const config = join(folder.path, 'jaeger.yaml');
+    writeFileSync(config, text);
+    await runProgram(backendProgram('jaeger'), ['validate', '--config', config]);
+    const volumes = rendered.pods().find(({ name }) => name === 'jaeger')?.spec.volumes ?? [];
+    const items =
+      file === undefined
+        ? []
+        : [{ name: 'elasticsearch', secret: { secretName: 'access', items: [{ key: file, path: file }] } }];
+    expect(volumes.filter(({ name }) => name === 'elasticsearch')).toEqual(items);
+  });
+  it('waits for the bundled Elasticsearch, rather than ending until it is there', async () => {
+    const jaeger = (await render('default')).pods().find(({ name }) => name === 'jaeger');
+    expect(jaeger?.spec.initContainers?.map(({ name }) => name)).toEqual(['wait-for-elasticsearch']);
+  });
+});
+
 describe('the agent', () => {
   const agent = async (values: string, args: readonly string[] = []): Promise<CollectorConfig> =>
     parse((await render(values, args)).file('watchingcat-otel-agent', 'config.yaml')) as CollectorConfig;

@@ -123,6 +123,7 @@ describe('the backend', () => {
       const env = Object.entries((await render(values)).environment('watchingcat-backend'))
         .filter(([name]) => name.startsWith('WATCHINGCAT_'))
         .map(([name, value]) => [name, name.endsWith('_FILE') ? file : value]);
+      env.push(['KUBERNETES_SERVICE_HOST', '192.0.2.1'], ['KUBERNETES_SERVICE_PORT', '443']);
       const { problems } = inspectConfig({ flags: {}, env: Object.fromEntries(env), cwd: folder.path });
       expect(problems).toEqual([]);
     },

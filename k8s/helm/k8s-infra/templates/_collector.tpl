@@ -57,9 +57,11 @@ be added or left out by its name: `PART.pipelines` is laid over them, then `PART
 {{- end -}}
 {{- end }}
 
-{{/* What both Collectors have: own metrics, health, the memory limiter, the way to the backend. */}}
+{{/* What a Collector tells of itself (dict "Values" PART "name" NAME). */}}
 {{- define "k8s-infra.collectorService" -}}
 telemetry:
+  # Else its own metrics would be those of a service named after the distribution.
+  resource: { attributes: [{ name: service.name, value: {{ .name }} }] }
   logs: { level: {{ .Values.logLevel | default "warn" }}, encoding: json }
   metrics:
     level: normal
