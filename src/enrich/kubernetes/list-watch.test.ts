@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ApiServer } from '../../../test/kit/api-server.ts';
+import { ApiServer, type Interception } from '../../../test/kit/api-server.ts';
 import { systemClock } from '../../base/index.ts';
 import { ApiClient } from './api.ts';
 import { asObject, asText } from './json.ts';
@@ -250,20 +250,61 @@ describe('a connection', () => {
     await eventually(() => names() === 'grüße 🐱');
   });
 
-  it('that is half open is given up, and the list read when the next one says nothing either', async () => {
+  const silent: Interception = ({ query }, response) => {
+    if (!query.has('watch')) return false;
+    response.writeHead(200);
+    response.flushHeaders();
+    return true;
+  };
+
+  it('on which nothing ever comes is given up, and there is no list for that', async () => {
     put('a');
     follow({ watchIdleMs: 60 });
     await watched();
-    api.intercept = ({ query }, response) => {
-      if (!query.has('watch')) return false;
-      response.writeHead(200);
-      response.flushHeaders();
+    api.intercept = silent;
+    await eventually(() => api.watches(path).length >= 4);
+    expect(following.lists).toBe(1);
+    expect(
+      new Set(
+        api
+          .lists(path)
+          .slice(1)
+          .map(({ query }) => query.get('limit')),
+      ),
+    ).toEqual(new Set(['1']));
+    expect(troubles).toEqual([]);
+    api.intercept = undefined;
+    put('b');
+    await eventually(() => names() === 'a b');
+  });
+
+  it('to an API server that was restored from a backup, and says nothing until it is where it was: a list', async () => {
+    put('a');
+    api.intercept = silent;
+    follow({ watchIdleMs: 60 });
+    await eventually(() => names() === 'a' && api.watches(path).length === 1);
+    const lists: (string | null)[] = [];
+    api.intercept = (seen, response) => {
+      if (silent(seen, response)) return true;
+      lists.push(seen.query.get('limit'));
+      response.end(
+        JSON.stringify({ metadata: { resourceVersion: '7' }, items: [{ metadata: { name: 'old', uid: 'o' } }] }),
+      );
       return true;
     };
-    await eventually(() => following.lists >= 2);
-    expect(api.watches(path).length).toBeGreaterThanOrEqual(2);
-    expect(names()).toBe('a');
+    await eventually(() => names() === 'old');
+    expect(lists.slice(0, 2)).toEqual(['1', '100']);
     expect(troubles).toEqual([]);
+  });
+
+  it('that is silent to an API server that is away is trouble', async () => {
+    put('a');
+    api.intercept = silent;
+    follow({ watchIdleMs: 60, answerMs: 60 });
+    await eventually(() => api.watches(path).length === 1);
+    api.intercept = () => true;
+    await eventually(() => following.trouble !== undefined);
+    expect(troubles).toEqual([{ kind: 'away', message: 'the API server has fallen silent' }]);
   });
 
   it('on which nothing is answered is given up', async () => {
@@ -293,8 +334,7 @@ describe('a connection', () => {
     follow({ answerMs: 60, pageMs: 300 });
     await eventually(() => troubles.length > 0);
     how = 'drips';
-    const before = api.seen.length;
-    await eventually(() => api.seen.length > before + 1);
+    await eventually(() => following.trouble?.message === 'a page of the list takes more than 0.3 s');
     how = undefined;
     await watched();
     expect(names()).toBe('a');

@@ -44,6 +44,11 @@ type Outcome =
   | { readonly kind: 'tooLarge' }
   | (Trouble & { readonly afterMs: number | undefined });
 
+interface Page {
+  readonly kind: 'page';
+  readonly list: Readonly<Record<string, unknown>>;
+}
+
 export class ListWatch {
   readonly #api: ApiClient;
   readonly #resource: Resource;
@@ -57,12 +62,11 @@ export class ListWatch {
   #pageObjects: number;
   #lists = 0;
   #heardMs: number | undefined;
-  #silentWatches = 0;
   /** In a row: since a watch last told something. A list that goes well does not count, as its watch may fail each time. */
   #failures = 0;
   #running: Promise<void> | undefined;
 
-  /** @param onTrouble Told when there is trouble, or another one, and with undefined when there is none any more. */
+  /** @param onTrouble Told when there is trouble, or one of another kind, and with undefined when there is none any more. */
   constructor(
     api: ApiClient,
     resource: Resource,
@@ -186,30 +190,38 @@ export class ListWatch {
     return { kind: 'done' };
   }
 
-  async #page(path: string, cancel: AbortSignal): Promise<Outcome | { kind: 'page'; list: Record<string, unknown> }> {
+  async #page(path: string, cancel: AbortSignal): Promise<Outcome | Page> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.#timing.pageMs);
-    const either = AbortSignal.any([cancel, deadline.signal]);
     try {
-      const answer = await this.#api.get(path, this.#accept('List'), this.#timing.answerMs, either);
-      if (answer.kind !== 'ok') return outcomeOf(answer);
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        // Leaving the loop destroys the body.
-        if (bytes > pageBytesMax) {
-          if (this.#pageObjects > 1) return { kind: 'tooLarge' };
-          return { kind: 'away', message: `one object has more than ${pageBytesMax} bytes`, afterMs: undefined };
-        }
-        chunks.push(chunk);
-      }
-      const list = parseJson(Buffer.concat(chunks, bytes).toString());
-      if (list === undefined) return { kind: 'away', message: 'the list is not JSON', afterMs: undefined };
-      return { kind: 'page', list: asObject(list) };
+      const page = await this.#readPage(path, AbortSignal.any([cancel, deadline.signal])).catch(
+        (thrown: unknown): Outcome => ({ kind: 'away', message: reasonOf(thrown), afterMs: undefined }),
+      );
+      if (page.kind !== 'away' || !deadline.signal.aborted) return page;
+      const message = `a page of the list takes more than ${this.#timing.pageMs / 1000} s`;
+      return { kind: 'away', message, afterMs: undefined };
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  async #readPage(path: string, cancel: AbortSignal): Promise<Outcome | Page> {
+    const answer = await this.#api.get(path, this.#accept('List'), this.#timing.answerMs, cancel);
+    if (answer.kind !== 'ok') return outcomeOf(answer);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      // Leaving the loop destroys the body.
+      if (bytes > pageBytesMax) {
+        if (this.#pageObjects > 1) return { kind: 'tooLarge' };
+        return { kind: 'away', message: `one object has more than ${pageBytesMax} bytes`, afterMs: undefined };
+      }
+      chunks.push(chunk);
+    }
+    const list = parseJson(Buffer.concat(chunks, bytes).toString());
+    if (list === undefined) return { kind: 'away', message: 'the list is not JSON', afterMs: undefined };
+    return { kind: 'page', list: asObject(list) };
   }
 
   async #watch(resourceVersion: string, cancel: AbortSignal): Promise<Outcome> {
@@ -256,14 +268,20 @@ export class ListWatch {
     if (this.#clock.monotonicMs() - startMs < watchShortMs) {
       return { kind: 'away', message: 'the watch ended at once', afterMs: undefined };
     }
-    if (heard) this.#silentWatches = 0;
-    // Where nothing at all came in two watches, the resource version may be one that this API server has never had, as
-    // after its data was restored: the list says.
-    else if (++this.#silentWatches >= 2) {
-      this.#silentWatches = 0;
-      return { kind: 'expired' };
-    }
-    return { kind: 'done' };
+    return heard ? { kind: 'done' } : this.#probe(resourceVersion, cancel);
+  }
+
+  /**
+   * After a watch in which nothing came: is there an API server, and does it know the version? One that was restored from
+   * a backup waits with all that it has to tell until it comes to that version. Not all of them send bookmarks for what
+   * never changes, so that silence alone is no reason to list anew.
+   */
+  async #probe(resourceVersion: string, cancel: AbortSignal): Promise<Outcome> {
+    const page = await this.#page(this.#pathWith(new URLSearchParams({ limit: '1' })), cancel);
+    if (page.kind !== 'page') return page;
+    this.#heard();
+    const version = asText(asObject(page.list['metadata'])['resourceVersion']);
+    return version !== undefined && isBefore(version, resourceVersion) ? { kind: 'expired' } : { kind: 'done' };
   }
 
   /** @returns undefined: the watch goes on. */
@@ -293,8 +311,7 @@ export class ListWatch {
     this.#heard();
     this.#failures = 0;
     const version = asText(asObject(object['metadata'])['resourceVersion']);
-    // Versions only grow. An API server whose data were restored from a backup begins again at a lower one, and may have
-    // told nothing of what happened between.
+    // Versions only grow, but after a restored backup.
     if (version !== undefined && isBefore(version, this.#resourceVersion)) return { kind: 'expired' };
     this.#resourceVersion = version ?? this.#resourceVersion;
     return undefined;
@@ -307,7 +324,7 @@ export class ListWatch {
   #enter(trouble: Trouble | undefined): void {
     const before = this.#trouble;
     this.#trouble = trouble;
-    if (before?.kind !== trouble?.kind || before?.message !== trouble?.message) this.#onTrouble(trouble);
+    if (before?.kind !== trouble?.kind) this.#onTrouble(trouble);
   }
 
   #backoffMs(failures: number, maxMs = this.#timing.backoffMaxMs): number {

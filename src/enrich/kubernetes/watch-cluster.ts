@@ -14,7 +14,7 @@ export interface ClusterViewOptions extends KeptOptions {
   /** Pods, and what they belong to, are remembered so long after they were deleted. */
   readonly keepDeletedSeconds: number;
   readonly clock: Clock;
-  /** For the log. Told once when a resource can't be followed, when for another reason, and with undefined when it can again. */
+  /** For the log. Told when a resource can't be followed, again when it is for another kind of reason, and with undefined when it can again. */
   readonly onTrouble?: (resource: string, trouble: Trouble | undefined) => void;
   readonly timing?: Timing;
 }
