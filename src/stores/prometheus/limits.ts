@@ -10,6 +10,16 @@ export const partSamplesMax = 200_000;
 export const infoStepsMax = 1_000;
 /** Samples in one request; Prometheus' own sender takes 2,000, which costs more CPU on both sides. */
 export const requestSamplesMax = 10_000;
+/** A request over which the far side failed (500) so often is halved, to find what it fails over. */
+export const failuresMax = 5;
+/** Pieces of such a request. Past it none is halved any more: it is the far side that is broken, not a sample. */
+export const piecesMax = 64;
+/** Samples that may be given up as ones over which the far side always fails. Where there are more, all are held. */
+export const suspectsMax = 10;
+/** A sample is given up no sooner after the first failure: a restart or an outage of a part of the far side is over by then. */
+export const suspectMsMin = 900_000;
+/** And so often in a row must the far side fail over it, and right after that take another one. */
+export const blamesMax = 5;
 /** A request that is not answered by then is abandoned and sent again. */
 export const deadlineMs = 30_000;
 /** So much of an answer is kept, the rest is read and thrown away. */

@@ -21,12 +21,13 @@ export type Verdict =
   | { readonly kind: 'tooLarge'; readonly reason: string }
   /** The far side does not know 2.0. */
   | { readonly kind: 'older'; readonly reason: string }
-  /** Not now. `doubtful`: it may be stored all the same. */
+  /** Not now. `doubtful`: it may be stored all the same. `failed`: the far side failed over it, which may be its own doing. */
   | {
       readonly kind: 'retry';
       readonly reason: string;
       readonly afterMs: number | undefined;
       readonly doubtful: boolean;
+      readonly failed: boolean;
     };
 
 /** @param nowMs Wall clock, for a Retry-After that is a date. */
@@ -37,7 +38,7 @@ export function verdict(
   nowMs: number,
 ): Verdict {
   if (reply.kind === 'broken') {
-    return { kind: 'retry', reason: printable(reply.reason), afterMs: undefined, doubtful: reply.sent };
+    return { kind: 'retry', reason: printable(reply.reason), afterMs: undefined, doubtful: reply.sent, failed: false };
   }
   const { status } = reply;
   const said = printable(reply.body.toString('utf8'));
@@ -69,7 +70,9 @@ export function verdict(
   }
   // 429 and 5xx are about load; all else (401, 403, 404, 3xx, …) is ours to mend, and no sample is to blame.
   const isGateway = status === 502 || status === 504;
-  return { kind: 'retry', reason, afterMs: retryAfterMs(reply.headers['retry-after'], nowMs), doubtful: isGateway };
+  const afterMs = retryAfterMs(reply.headers['retry-after'], nowMs);
+  const failed = status >= 500 && !isGateway && status !== 503 && afterMs === undefined;
+  return { kind: 'retry', reason, afterMs, doubtful: isGateway, failed };
 }
 
 /** Samples and histograms together; undefined where neither header is there. */

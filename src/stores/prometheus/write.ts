@@ -1,7 +1,7 @@
 import { compressSync } from 'snappy';
 import type { Batch, Clock, Signal } from '../../base/index.ts';
 import type { Access, BatchLimits, Destination, Keeper, Refusal, WriteResult } from '../contract.ts';
-import { Client } from './client.ts';
+import { Client, type Reply } from './client.ts';
 import { type Collected, Collector } from './collect.ts';
 import { contentTypes, Encoder, type Version } from './encode.ts';
 import type { Naming } from './labels.ts';
@@ -17,6 +17,7 @@ import {
   seriesGenerationMs,
   stateSaveMs,
 } from './limits.ts';
+import { Probe } from './probe.ts';
 import { type Family, type Series, SeriesLimit } from './series.ts';
 import { Shard } from './shard.ts';
 import { AttemptNote, type KnownFile, TotalsFile } from './state.ts';
@@ -77,6 +78,7 @@ export class PrometheusDestination implements Destination {
   readonly #sums: SumKeeper | undefined;
   /** One a shard: what an encoder returns holds until its next call. */
   readonly #encoders: readonly Encoder[];
+  readonly #probe = new Probe();
   readonly #metadataSentMs = new Map<string, number>();
   #learntMs = Number.NEGATIVE_INFINITY;
   #protocol: Version;
@@ -143,6 +145,7 @@ export class PrometheusDestination implements Destination {
   /** Sends part after part. @returns what has to be waited for; then the next call goes on there. */
   async #deliver(open: Open, batch: Batch, cancel: AbortSignal): Promise<Wait | undefined> {
     for (;;) {
+      for (const shard of open.shards) shard.begin();
       const all = await Promise.all(open.shards.map((shard, index) => this.#send(shard, index, open, cancel)));
       const waits = all.filter((wait) => wait !== undefined);
       const [first] = waits;
@@ -231,29 +234,47 @@ export class PrometheusDestination implements Destination {
       const version = this.#protocol;
       const families = version === '1.0' ? this.#familiesToTell(collected.samples.touched, clock.monotonicMs()) : [];
       const encoded = this.#encoders[index]!.encode(version, collected.samples, step.order, collector.table, families);
-      const reply = await this.#client.call(
-        {
-          method: 'POST',
-          url: this.#options.url,
-          headers: {
-            ...this.#options.access.headers,
-            'content-type': contentTypes[version],
-            'content-encoding': 'snappy',
-            'x-prometheus-remote-write-version': version === '2.0' ? '2.0.0' : '0.1.0',
-            'user-agent': `watchingcat/${this.#options.version}`,
-          },
-          body: compressSync(encoded.body),
-          deadlineMs,
-        },
-        cancel,
-      );
+      const reply = await this.#post(version, compressSync(encoded.body), cancel);
       const found = verdict(reply, version, encoded, clock.nowMs());
-      if (found.kind === 'retry') return found;
+      if (found.kind === 'retry') {
+        if (!found.failed) return found;
+        const nowMs = clock.monotonicMs();
+        if (shard.isSuspect) shard.blame(await this.#takesSamples(version, cancel), nowMs, found.reason);
+        if (shard.step === step && !shard.failed(nowMs)) return found;
+        continue;
+      }
       if (found.kind !== 'older') shard.settle(found);
       else if (this.#options.protocol === 'auto') this.#protocol = '1.0';
-      else return { kind: 'retry', reason: found.reason, afterMs: undefined, doubtful: false };
+      else return { kind: 'retry', reason: found.reason, afterMs: undefined, doubtful: false, failed: false };
     }
     return undefined;
+  }
+
+  #post(version: Version, body: Uint8Array, cancel: AbortSignal): Promise<Reply> {
+    return this.#client.call(
+      {
+        method: 'POST',
+        url: this.#options.url,
+        headers: {
+          ...this.#options.access.headers,
+          'content-type': contentTypes[version],
+          'content-encoding': 'snappy',
+          'x-prometheus-remote-write-version': version === '2.0' ? '2.0.0' : '0.1.0',
+          'user-agent': `watchingcat/${this.#options.version}`,
+        },
+        body,
+        deadlineMs,
+      },
+      cancel,
+    );
+  }
+
+  /** Whether the far side stores a sample right now. */
+  async #takesSamples(version: Version, cancel: AbortSignal): Promise<boolean> {
+    const nowMs = this.#options.clock.nowMs();
+    const encoded = this.#probe.encode(version, nowMs);
+    const reply = await this.#post(version, compressSync(encoded.body), cancel);
+    return verdict(reply, version, encoded, nowMs).kind === 'stored';
   }
 
   /** Of 1.0, which tells metadata apart from the samples: those not told of late, so many at a time. */
