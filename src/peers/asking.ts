@@ -14,6 +14,8 @@ export class Asking {
   readonly #cancelled: Promise<readonly Peer[]>;
   readonly #startedMs = performance.now();
   readonly #strangers = new Set<string>();
+  /** Those that did not answer the last time: they are asked after the others. */
+  readonly #silent = new Set<string>();
   /** Destinations that no replica delivers to. */
   readonly #unknown = new Set<string>();
   #found: Promise<readonly Peer[]> = Promise.resolve([]);
@@ -87,7 +89,8 @@ export class Asking {
     const found = await Promise.race([this.#found, this.#cancelled]);
     const known = found.filter(({ name }) => !this.#strangers.has(name));
     if (found.length > 0 && known.length === 0) this.#nobody = true;
-    return known.toSorted((a, b) => Number(b.name === this.#preferred) - Number(a.name === this.#preferred));
+    const place = ({ name }: Peer) => (this.#silent.has(name) ? 2 : name === this.#preferred ? 0 : 1);
+    return known.toSorted((a, b) => place(a) - place(b));
   }
 
   /** undefined: no answer. */
@@ -96,6 +99,7 @@ export class Asking {
     for (let attempt = 0; attempt < 2 && !this.#cancel.aborted; attempt++) {
       try {
         const given = await peer.give(handed, this.#cancel);
+        this.#silent.delete(peer.name);
         if (given.kind !== 'taken' && given.kind !== 'self') this.reason = `${peer.name}: ${given.reason}`;
         return given;
       } catch (thrown) {
@@ -103,6 +107,7 @@ export class Asking {
         this.reason = `${peer.name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
       }
     }
+    this.#silent.add(peer.name);
     return undefined;
   }
 }

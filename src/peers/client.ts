@@ -1,6 +1,14 @@
 import { lookup } from 'node:dns/promises';
 import { Agent, request } from 'node:http';
-import { addressesMax, answerBytesMax, answerWithinMs, askedBytesMax, askWithinMs, inFlightMax } from './limits.ts';
+import {
+  addressesMax,
+  answerBytesMax,
+  answerWithinMs,
+  askedBytesMax,
+  askWithinMs,
+  connectWithinMs,
+  inFlightMax,
+} from './limits.ts';
 import { type Answer, encodeHanded, framesPath, type Handed, instanceHeader, readAnswer } from './protocol.ts';
 
 /** A name that stands for one replica or, as a headless Service does, for all of them. */
@@ -136,6 +144,14 @@ function send(call: Call): Promise<{ readonly status: number; readonly instance:
       },
     );
     sent.on('error', reject);
+    sent.on('socket', (socket) => {
+      if (!socket.connecting) return;
+      const late = setTimeout(
+        () => sent.destroy(new Error(`no connection within ${connectWithinMs} ms`)),
+        connectWithinMs,
+      );
+      socket.once('connect', () => clearTimeout(late)).once('close', () => clearTimeout(late));
+    });
     for (const piece of pieces ?? []) sent.write(piece);
     sent.end();
   });

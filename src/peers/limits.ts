@@ -23,13 +23,15 @@ export const inFlightMax = 8;
 /** Of the log, read at once before it is given. */
 export const readBytesMax = 8 * MiB;
 /** A replica that has not answered by then may have taken the frame: it is asked again, and recognises it. */
-export const answerWithinMs = 15_000;
+export const answerWithinMs = 10_000;
 /** Pause after none could take a frame, and how long addresses are believed. */
 export const roundPauseMs = 500;
 /** A replica that is starting meanwhile is waited for this long; past it there is none. */
 export const aloneMs = 20_000;
 /** What nobody took is counted for this long, for the log of this process; the rest is told as a number of requests. */
 export const countWithinMs = 3_000;
+/** An address at which nobody is (a node that died) is given up after this; a round trip takes a few milliseconds. */
+export const connectWithinMs = 3_000;
 /** A question that a replica has not answered by then is answered without it. */
 export const askWithinMs = 5_000;
 /** An answer to a question: a list of dead letters. */

@@ -36,6 +36,8 @@ it('A21 a rolling restart of two replicas, twice, under load and with the destin
   // The last one that stopped gave all that both had.
   expect(handOver.every(({ takenOver }) => takenOver.records > 0)).toBe(true);
   expect(peers.map(({ error }) => error)).toEqual([null]);
+  const metrics = await (await fetch(`${replicas.running(0).http}/metrics`)).text();
+  expect(metrics).toMatch(/^watchingcat_taken_over_total\{signal="traces"\} [1-9]/m);
   await destination.start();
   await world.check();
 });
