@@ -4,6 +4,12 @@ export const attributeValueBytesMax = 4 * 1024;
 export const resourcesRememberedMax = 2 * 2_048;
 /** Bytes of such a resource. A longer one is read each time. */
 export const resourceBytesRememberedMax = 4 * 1024;
+/** Resources that are enriched before others get their turn: at up to 30 µs each. A request may hold 100,000. */
+export const resourcesAtOnceMax = 128;
+/** Bytes that what is known of pods may add to one request; its further resources go on without. */
+export const addedBytesMax = 32 * 1024 * 1024;
+/** Pods that one request waits for; it goes on when these are known. */
+export const podsWaitedForMax = 1_000;
 /** Bytes of all requests that wait for a pod; one that finds no room goes on without its attributes. */
 export const heldBytesMax = 32 * 1024 * 1024;
 /** A pod that did not appear while a request waited for it is not waited for again for so long. */

@@ -1,5 +1,6 @@
 import { encodeResourceAttribute, resourceHas } from '../otlp/index.ts';
-import type { Enrichment } from './enrichment.ts';
+import type { Enriched, Enrichment } from './enrichment.ts';
+import { inSlices } from './slices.ts';
 
 export interface StaticAttributes {
   readonly clusterName: string | undefined;
@@ -31,9 +32,14 @@ export function staticEnrichment(attributes: StaticAttributes): Enrichment | und
     field: encodeResourceAttribute(key, value),
   }));
   if (additions.length === 0) return undefined;
-  return ({ bytes, resources }) =>
-    resources.map((resource) => ({
-      fields: additions.flatMap(({ key, field }) => (resourceHas(bytes, resource, key) ? [] : [field])),
-      serviceName: undefined,
-    }));
+  return ({ bytes, resources }) => {
+    const enriched: Enriched[] = [];
+    const done = inSlices(resources.length, (from, to) => {
+      for (const resource of resources.slice(from, to)) {
+        const fields = additions.flatMap(({ key, field }) => (resourceHas(bytes, resource, key) ? [] : [field]));
+        enriched.push({ fields, serviceName: undefined });
+      }
+    });
+    return done === undefined ? enriched : done.then(() => enriched);
+  };
 }

@@ -110,6 +110,23 @@ describe('ingest', () => {
     expect(heard).toEqual(['received cart traces 1 1 grpc', 'repeated traces 1']);
   });
 
+  it('adds them to each of many resources, and keeps what stands between', async () => {
+    const { accept, logged } = await start({ clusterName: 'blue' });
+    const names = Array.from({ length: 1_000 }, (_, index) => `service-${index}`);
+    const half = (from: number) =>
+      traces(...names.slice(from, from + 500).map((name): [string, object[]] => [name, [span(name, 7)]]));
+    const unknownField = Buffer.from([0x7a, 3, 1, 2, 3]);
+    const body = Buffer.concat([half(0), unknownField, half(500), unknownField]);
+    await accept('traces', body, sender);
+    const [frame] = await logged('traces');
+    const resources = decoded(frame!.body);
+    expect(resources.map(({ scopeSpans }) => scopeSpans[0]?.spans[0]?.name)).toEqual(names);
+    expect(new Set(resources.map(({ resource }) => resource.attributes.map(({ key }) => key).join()))).toEqual(
+      new Set(['service.name,cluster.name,k8s.cluster.name']),
+    );
+    expect(Buffer.from(frame!.body).toString('latin1').split(unknownField.toString('latin1'))).toHaveLength(3);
+  });
+
   it.each([
     { name: 'small', spans: 2, mendedIn: 'here' },
     // Checked here, mended in a thread.

@@ -1,6 +1,6 @@
 import { type Clock, entryPath, Fault, ownBuffer, type Signal, ThreadPool } from '../base/index.ts';
-import type { Enriched, Enrichment } from '../enrich/index.ts';
-import { type Limits, type ResourceAt, spliceResources } from '../otlp/index.ts';
+import { type Enriched, type Enrichment, inSlices } from '../enrich/index.ts';
+import { type Limits, type ResourceAt, spliceResources, type Walked } from '../otlp/index.ts';
 import type { Accept, Accepted, Sender } from '../receive/index.ts';
 import type { Log } from '../wal/index.ts';
 import { inlineBytesMax, workerHeapMegabytesMax } from './limits.ts';
@@ -64,7 +64,8 @@ export function createIngest(parts: {
       const { resources } = walked;
       const answered = enrichment({ signal, bytes, resources, senderAddress: sender.address });
       const enriched = answered instanceof Promise ? await answered : answered;
-      pieces = spliceResources(bytes, walked, (_, index) => enriched[index]?.fields ?? []);
+      const spliced = splice(bytes, walked, enriched);
+      pieces = spliced instanceof Promise ? await spliced : spliced;
       services = servicesAfter(services, resources, enriched);
     }
     try {
@@ -98,6 +99,23 @@ export function createIngest(parts: {
   }
 
   return { accept, [Symbol.asyncDispose]: () => threads.close() };
+}
+
+/** The request with what was added to its resources. */
+function splice(
+  bytes: Uint8Array,
+  walked: Walked,
+  enriched: readonly Enriched[],
+): Uint8Array[] | Promise<Uint8Array[]> {
+  const { length } = walked.resources;
+  const spliced: Uint8Array[] = [];
+  const done = inSlices(length, (from, to) => {
+    const pieces = spliceResources(bytes, walked, (_, index) => enriched[index]?.fields ?? [], { from, to });
+    // Where there are many, one piece a slice is less for the log to handle than a handful for each resource.
+    if (to - from < length) spliced.push(Buffer.concat(pieces));
+    else spliced.push(...pieces);
+  });
+  return done === undefined ? spliced : done.then(() => spliced);
 }
 
 /** The same services, with the names that enrichment gave to those that had none. */

@@ -112,18 +112,24 @@ function equalBytes(bytes: Uint8Array, start: number, end: number, other: Uint8A
  * Appends attributes to resources. A Resource message is made where there is none.
  * @param walked    What `walk` said of these very bytes.
  * @param additions For each resource its new attributes, each as `encodeResourceAttribute` makes them.
+ * @param slice     Indexes of some of the resources, the last exclusive: then the pieces are what stands before the first of them
+ *                  (for index 0), they, and what follows up to the next one or the end. Those of all slices are the request.
  * @returns         Pieces that together are the request; what did not change is a view into `bytes`.
  */
 export function spliceResources(
   bytes: Uint8Array,
   walked: Walked,
   additions: (resource: ResourceAt, index: number) => readonly Uint8Array[],
+  slice: { readonly from: number; readonly to: number } = { from: 0, to: walked.resources.length },
 ): Uint8Array[] {
+  const { resources } = walked;
+  const end = resources[slice.to]?.start ?? bytes.length;
   const pieces: Uint8Array[] = [];
-  let copiedTo = 0;
-  walked.resources.forEach((resource, index) => {
+  let copiedTo = slice.from === 0 ? 0 : (resources[slice.from]?.start ?? bytes.length);
+  for (let index = slice.from; index < slice.to; index += 1) {
+    const resource = resources[index]!;
     const added = additions(resource, index);
-    if (added.length === 0) return;
+    if (added.length === 0) continue;
     const addedBytes = added.reduce((sum, piece) => sum + piece.length, 0);
     const hasResource = resource.resourceStart >= 0;
     const sizeBefore = hasResource ? resource.resourceEnd - resource.resourceStart : 0;
@@ -141,8 +147,8 @@ export function spliceResources(
       pieces.push(resourceField, ...added);
       copiedTo = resource.contentStart;
     }
-  });
-  if (copiedTo < bytes.length) pieces.push(bytes.subarray(copiedTo));
+  }
+  if (copiedTo < end) pieces.push(bytes.subarray(copiedTo, end));
   return pieces;
 }
 

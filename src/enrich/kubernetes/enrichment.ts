@@ -1,7 +1,8 @@
 import { type Clock, type Signal, signals } from '../../base/index.ts';
 import { encodeResourceAttribute, type ResourceAt, resourceAttributes } from '../../otlp/index.ts';
 import { type Enriched, type EnrichedRequest, type Enrichment, nothingLacks } from '../enrichment.ts';
-import { resourceBytesRememberedMax, resourcesRememberedMax } from '../limits.ts';
+import { addedBytesMax, podsWaitedForMax, resourceBytesRememberedMax, resourcesRememberedMax } from '../limits.ts';
+import { inSlices } from '../slices.ts';
 import { associate, containerOf, type Identity, readIdentity, type Source } from './associate.ts';
 import { type AttributeOptions, type AttributeValue, podAttributes } from './attributes.ts';
 import type { ClusterState, ClusterView, ContainerFacts, PodFacts } from './contract.ts';
@@ -20,7 +21,11 @@ export interface KubernetesEnrichmentOptions extends AttributeOptions {
 /** Records by how their pod was found, and by why it was not. Only what is not 0. */
 interface EnrichmentCounts {
   readonly matched: readonly { readonly signal: Signal; readonly source: Source; readonly records: number }[];
-  readonly missed: readonly { readonly signal: Signal; readonly reason: MissReason; readonly records: number }[];
+  readonly missed: readonly {
+    readonly signal: Signal;
+    readonly reason: MissReason | 'too_much';
+    readonly records: number;
+  }[];
 }
 
 export interface KubernetesEnrichment {
@@ -77,7 +82,7 @@ class Enricher implements KubernetesEnrichment {
   /** By container; the pod's own without one. */
   readonly #encoded = new WeakMap<PodFacts, Map<ContainerFacts | undefined, Encoded>>();
   readonly #matched = countsBySignal<Source>();
-  readonly #missed = countsBySignal<MissReason>();
+  readonly #missed = countsBySignal<MissReason | 'too_much'>();
 
   constructor(view: ClusterView, options: KubernetesEnrichmentOptions) {
     this.#view = view;
@@ -88,17 +93,10 @@ class Enricher implements KubernetesEnrichment {
 
   readonly enrich: Enrichment = (request) => {
     const missing: string[] = [];
-    const enriched = request.resources.map((resource) => this.#resource(request, resource, missing));
-    if (missing.length === 0) return this.#counted(request, enriched, undefined);
-    const waiting = this.#hold.wait(missing, request.bytes.length, request.senderAddress);
-    if (typeof waiting === 'string') return this.#counted(request, enriched, waiting);
-    return waiting.then(() =>
-      this.#counted(
-        request,
-        request.resources.map((resource) => this.#resource(request, resource, undefined)),
-        this.#hold.reason,
-      ),
-    );
+    const outcomes = this.#outcomes(request, missing);
+    return outcomes instanceof Promise
+      ? outcomes.then((all) => this.#whenKnown(request, all, missing))
+      : this.#whenKnown(request, outcomes, missing);
   };
 
   stop(): void {
@@ -124,22 +122,52 @@ class Enricher implements KubernetesEnrichment {
     return this.#hold.stats;
   }
 
+  #whenKnown(request: EnrichedRequest, outcomes: readonly Outcome[], missing: readonly string[]) {
+    if (missing.length === 0) return this.#counted(request, outcomes, undefined);
+    const waiting = this.#hold.wait(missing, request.bytes.length, request.senderAddress);
+    if (typeof waiting === 'string') return this.#counted(request, outcomes, waiting);
+    return waiting
+      .then(() => this.#outcomes(request, undefined))
+      .then((all) => this.#counted(request, all, this.#hold.reason));
+  }
+
+  /** @param missing Takes what could be waited for. */
+  #outcomes(request: EnrichedRequest, missing: string[] | undefined): Outcome[] | Promise<Outcome[]> {
+    const { resources } = request;
+    const outcomes: Outcome[] = [];
+    let addedBytes = 0;
+    const done = inSlices(resources.length, (from, to) => {
+      for (const resource of resources.slice(from, to)) {
+        const outcome = this.#resource(request, resource, missing, addedBytes < addedBytesMax);
+        addedBytes += outcome.enriched.fields[0]?.length ?? 0;
+        outcomes.push(outcome);
+      }
+    });
+    return done === undefined ? outcomes : done.then(() => outcomes);
+  }
+
   #counted({ signal, resources }: EnrichedRequest, outcomes: readonly Outcome[], reason: MissReason | undefined) {
     outcomes.forEach(({ source }, index) => {
       const records = resources[index]?.records ?? 0;
       if (source === undefined || records === 0) return;
-      if (source !== 'unknown') add(this.#matched[signal], source, records);
+      if (source === 'too_much') add(this.#missed[signal], source, records);
+      else if (source !== 'unknown') add(this.#matched[signal], source, records);
       else if (reason !== undefined) add(this.#missed[signal], reason, records);
     });
     return outcomes.map(({ enriched }) => enriched);
   }
 
-  /** @param missing Takes what could be waited for. */
-  #resource({ bytes, senderAddress }: EnrichedRequest, at: ResourceAt, missing: string[] | undefined): Outcome {
+  /** @param missing Takes what could be waited for. @param hasRoom Whether the request may still grow. */
+  #resource(
+    { bytes, senderAddress }: EnrichedRequest,
+    at: ResourceAt,
+    missing: string[] | undefined,
+    hasRoom: boolean,
+  ): Outcome {
     const remembered = this.#remember(bytes, at);
     const { identity } = remembered;
     const association = associate(this.#view, identity, senderAddress, this.#options.clusterName);
-    if (association.kind === 'found') {
+    if (association.kind === 'found' && hasRoom) {
       const { pod, source } = association;
       const clusterUid = this.#view.clusterUid;
       const nodeUid = pod.nodeName === undefined ? undefined : this.#view.nodeUid(pod.nodeName);
@@ -154,10 +182,11 @@ class Enricher implements KubernetesEnrichment {
     }
     remembered.plain ??= lacking(bytes, at, this.#always);
     const { plain } = remembered;
+    if (association.kind === 'found') return { enriched: plain, source: 'too_much' };
     if (association.kind === 'none') return { enriched: plain, source: undefined };
     if (association.address !== undefined && !this.#mayBePod(association.address))
       return { enriched: plain, source: undefined };
-    if (at.records > 0) missing?.push(association.key);
+    if (at.records > 0 && missing !== undefined && missing.length < podsWaitedForMax) missing.push(association.key);
     return { enriched: plain, source: 'unknown' };
   }
 
@@ -215,7 +244,7 @@ class Enricher implements KubernetesEnrichment {
 interface Outcome {
   readonly enriched: Enriched;
   /** `unknown`: a pod is named that the view does not know. undefined: no pod is. */
-  readonly source: Source | 'unknown' | undefined;
+  readonly source: Source | 'unknown' | 'too_much' | undefined;
 }
 
 /** Those additions whose keys the resource has not, in one piece. */
