@@ -45,15 +45,19 @@ export function kubernetesEnrichment(view: ClusterView, options: KubernetesEnric
   return new Enricher(view, options);
 }
 
-/** What was read of a resource, and made for it, by pod. */
+/** What was read of a resource, and made for it. */
 interface Remembered {
   readonly identity: Identity;
-  readonly made: WeakMap<PodFacts, Made>;
+  /** For the pod that it was about last. */
+  last: Made | undefined;
+  /** For all of them, where there were several: replicas whose resources are alike, told apart by their connections. */
+  byPod: WeakMap<PodFacts, Made> | undefined;
   /** For no pod. */
   plain: Enriched | undefined;
 }
 
 interface Made {
+  readonly pod: PodFacts;
   readonly enriched: Enriched;
   readonly clusterUid: string | undefined;
   readonly nodeUid: string | undefined;
@@ -171,12 +175,17 @@ class Enricher implements KubernetesEnrichment {
       const { pod, source } = association;
       const clusterUid = this.#view.clusterUid;
       const nodeUid = pod.nodeName === undefined ? undefined : this.#view.nodeUid(pod.nodeName);
-      let made = remembered.made.get(pod);
+      let made = remembered.last?.pod === pod ? remembered.last : remembered.byPod?.get(pod);
       if (made === undefined || made.clusterUid !== clusterUid || made.nodeUid !== nodeUid) {
         const container = containerOf(pod, identity, source === 'connection');
         const additions = this.#encode(pod, container, clusterUid, nodeUid);
-        made = { enriched: lacking(bytes, at, additions), clusterUid, nodeUid };
-        remembered.made.set(pod, made);
+        made = { pod, enriched: lacking(bytes, at, additions), clusterUid, nodeUid };
+        if (remembered.last !== undefined) {
+          // Not for each resource: to the collector of garbage such maps are work.
+          remembered.byPod ??= new WeakMap([[remembered.last.pod, remembered.last]]);
+          remembered.byPod.set(pod, made);
+        }
+        remembered.last = made;
       }
       return { enriched: made.enriched, source };
     }
@@ -208,7 +217,12 @@ class Enricher implements KubernetesEnrichment {
     const known = key === undefined ? undefined : (this.#young.get(key) ?? this.#old.get(key));
     if (known !== undefined) return known;
     const { keys, texts } = resourceAttributes(bytes, at);
-    const remembered: Remembered = { identity: readIdentity(keys, texts), made: new WeakMap(), plain: undefined };
+    const remembered: Remembered = {
+      identity: readIdentity(keys, texts),
+      last: undefined,
+      byPod: undefined,
+      plain: undefined,
+    };
     if (key === undefined) return remembered;
     if (this.#young.size >= resourcesRememberedMax / 2) {
       this.#old = this.#young;
