@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { AddressOwners } from './address-owners.ts';
 import type { OwnerFacts, PodFacts } from './contract.ts';
 import { asOwner, type Controller, type DecodedPod } from './decode.ts';
 import { objectsMax } from './limits.ts';
@@ -35,7 +36,7 @@ export class PodIndex {
   readonly #parentOf: ParentOf;
   readonly #onPod: (pod: PodFacts, addresses: readonly string[]) => void;
   readonly #entries: Remembered<Entry>;
-  readonly #byAddress = new Map<string, Entry>();
+  readonly #byAddress = new AddressOwners<Entry>((one, other) => this.#outranks(one, other));
   readonly #byName = new Map<string, Map<string, Entry>>();
   readonly #controlled = new Map<string, Controlled>();
   readonly #finished = new Set<Entry>();
@@ -77,7 +78,7 @@ export class PodIndex {
   }
 
   endListing(nowMs: number): void {
-    this.#entries.endListing(nowMs);
+    for (const uid of this.#entries.endListing(nowMs)) this.#weaken(uid);
   }
 
   put(pod: DecodedPod, nowMs: number, nowUnixMs: number): void {
@@ -98,7 +99,7 @@ export class PodIndex {
   }
 
   remove(uid: string, nowMs: number): void {
-    this.#entries.remove(uid, nowMs);
+    if (this.#entries.remove(uid, nowMs)) this.#weaken(uid);
   }
 
   /** What a ReplicaSet or a Job is controlled by has become known: its pods are told. */
@@ -157,15 +158,8 @@ export class PodIndex {
   #live(entry: Entry, addresses: readonly string[]): void {
     entry.finishedUntilMs = undefined;
     this.#finished.delete(entry);
-    if (!isDeepStrictEqual(entry.addresses, addresses)) {
-      this.#release(entry);
-      entry.addresses = addresses;
-    }
-    for (const address of addresses) {
-      const holder = this.#byAddress.get(address);
-      if (holder === undefined || holder === entry || this.#yields(holder, entry)) this.#byAddress.set(address, entry);
-      this.#see(address);
-    }
+    this.#claim(entry, addresses);
+    for (const address of addresses) this.#see(address);
   }
 
   #finish(entry: Entry, addresses: readonly string[], nowMs: number, endMs: number): void {
@@ -176,23 +170,38 @@ export class PodIndex {
       return;
     }
     this.#finished.add(entry);
-    // A pod that was short may tell of its address only now.
-    entry.addresses = addresses;
-    for (const address of addresses) if (!this.#byAddress.has(address)) this.#byAddress.set(address, entry);
+    // A pod that was short may tell of its address only now; another tells no more of the one that it had.
+    if (addresses.length > 0) this.#claim(entry, addresses);
+    this.#weaken(entry.facts.uid);
   }
 
-  /** Whether `holder` gives up an address to another that says it has it and is alive. */
-  #yields(holder: Entry, other: Entry): boolean {
-    if (holder.finishedUntilMs !== undefined || !this.#entries.isPresent(holder.facts.uid)) return true;
-    // RFC 3339 in UTC without fractions: the order of the texts is that of the times.
-    return (holder.facts.startTime ?? '') <= (other.facts.startTime ?? '');
+  #claim(entry: Entry, addresses: readonly string[]): void {
+    if (!isDeepStrictEqual(entry.addresses, addresses)) {
+      this.#release(entry);
+      entry.addresses = addresses;
+    }
+    for (const address of addresses) this.#byAddress.claim(address, entry);
+  }
+
+  #weaken(uid: string): void {
+    const entry = this.#entries.get(uid);
+    for (const address of entry?.addresses ?? []) this.#byAddress.weaken(address, entry!);
   }
 
   #release(entry: Entry): void {
-    for (const address of entry.addresses) {
-      if (this.#byAddress.get(address) === entry) this.#byAddress.delete(address);
-    }
+    for (const address of entry.addresses) this.#byAddress.leave(address, entry);
     entry.addresses = [];
+  }
+
+  #outranks(one: Entry, other: Entry): boolean {
+    const [isOneAlive, isOtherAlive] = [this.#isAlive(one), this.#isAlive(other)];
+    if (isOneAlive !== isOtherAlive) return isOneAlive;
+    // RFC 3339 in UTC without fractions: the order of the texts is that of the times.
+    return (one.facts.startTime ?? '') > (other.facts.startTime ?? '');
+  }
+
+  #isAlive(entry: Entry): boolean {
+    return entry.finishedUntilMs === undefined && this.#entries.isPresent(entry.facts.uid);
   }
 
   #see(address: string): void {
