@@ -11,6 +11,6 @@ function images(values: readonly Value[], appVersion: string): string[] {
   return values.flatMap(({ key, children, default: value }) => {
     if (key !== 'image') return images(children ?? [], appVersion);
     const { registry, repository, tag, digest } = value as Record<'registry' | 'repository' | 'tag' | 'digest', string>;
-    return [`${registry}/${repository}${digest === '' ? `:${tag === '' ? appVersion : tag}` : `@${digest}`}`];
+    return [`${registry}/${repository}:${tag === '' ? appVersion : tag}${digest === '' ? '' : `@${digest}`}`];
   });
 }

@@ -132,9 +132,9 @@ describe('options of the pods', () => {
     };
     expect(agent.tolerations).toEqual([expect.objectContaining({ key: 'dedicated' }), { operator: 'Exists' }]);
   });
-  it('a digest counts instead of the tag', async () => {
+  it('a digest is what is pulled, and the tag says what it is', async () => {
     expect((await render('everything')).container('watchingcat-backend').image).toBe(
-      'mirror.example.com/watchingcat/watchingcat-backend@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',
+      'mirror.example.com/watchingcat/watchingcat-backend:0.1.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',
     );
   });
 });

@@ -31,11 +31,7 @@ labels: {{- include "k8s-infra.labels" . | nindent 2 }}
 {{- define "k8s-infra.image" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
 {{- $path := ternary .image.repository (printf "%s/%s" $registry .image.repository) (eq $registry "") -}}
-{{- if .image.digest -}}
-{{ $path }}@{{ .image.digest }}
-{{- else -}}
-{{ $path }}:{{ .image.tag | default .root.Chart.AppVersion }}
-{{- end -}}
+{{ $path }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{/* ServiceAccount of a part (dict "values" PART "name" NAME) */}}
