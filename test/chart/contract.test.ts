@@ -85,6 +85,33 @@ describe('the backend', () => {
     expect(spec?.terminationGracePeriodSeconds).toBe(120);
     expect(rendered.names('PodDisruptionBudget')).toContain('watchingcat-backend');
   });
+  it('hands over to its like through a Service and a token of their own, where it keeps no signal itself', async () => {
+    const rendered = await render('default');
+    expect(rendered.environment('watchingcat-backend')).toMatchObject({
+      WATCHINGCAT_PEERS: 'watchingcat-backend-peers.observability.svc.cluster.local',
+      WATCHINGCAT_PEERS_PORT: '8091',
+      WATCHINGCAT_PEERS_TOKEN_FILE: '/etc/watchingcat/peers/token',
+    });
+    expect(rendered.get('Service', 'watchingcat-backend-peers').spec).toMatchObject({
+      clusterIP: 'None',
+      ports: [{ port: 8091 }],
+    });
+    const policy = rendered.get('NetworkPolicy', 'watchingcat-backend').spec?.['ingress'] as {
+      ports: { port: number }[];
+      from?: object;
+    }[];
+    for (const { ports, from } of policy) {
+      if (ports.some(({ port }) => port === 8091)) {
+        expect(from).toEqual([{ podSelector: { matchLabels: { app: 'watchingcat-backend' } } }]);
+      }
+    }
+    const own = await render('default', ['--set', 'backend.peers.existingSecret=mine']);
+    expect(own.names('Secret')).not.toContain('watchingcat-backend-peers');
+    const alone = await render('embedded');
+    expect([...Object.keys(alone.environment('watchingcat-backend')), ...alone.names('Secret')].join()).not.toMatch(
+      /peers/i,
+    );
+  });
   it('writes to the bundled stores and asks them', async () => {
     expect((await render('default')).environment('watchingcat-backend')).toMatchObject({
       WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://jaeger.observability.svc.cluster.local:4317',
@@ -120,9 +147,17 @@ describe('the backend', () => {
       using folder = new TemporaryFolder();
       const file = join(folder.path, 'file.pem');
       writeFileSync(file, selfSigned().cert);
+      const token = join(folder.path, 'token');
+      writeFileSync(
+        token,
+        Buffer.from(
+          (await render('default')).get('Secret', 'watchingcat-backend-peers').data?.['token'] ?? '',
+          'base64',
+        ),
+      );
       const env = Object.entries((await render(values)).environment('watchingcat-backend'))
         .filter(([name]) => name.startsWith('WATCHINGCAT_'))
-        .map(([name, value]) => [name, name.endsWith('_FILE') ? file : value]);
+        .map(([name, value]) => [name, name.endsWith('TOKEN_FILE') ? token : name.endsWith('_FILE') ? file : value]);
       env.push(['KUBERNETES_SERVICE_HOST', '192.0.2.1'], ['KUBERNETES_SERVICE_PORT', '443']);
       const { problems } = inspectConfig({ flags: {}, env: Object.fromEntries(env), cwd: folder.path });
       expect(problems).toEqual([]);

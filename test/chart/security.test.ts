@@ -137,7 +137,7 @@ describe('secrets', () => {
       WATCHINGCAT_ELASTICSEARCH_API_KEY: 'elasticsearch-access/apiKey',
       WATCHINGCAT_ELASTICSEARCH_TLS_CA_FILE: '/etc/watchingcat/elasticsearch/ca.crt',
     });
-    expect(rendered.names('Secret')).toEqual([]);
+    expect(rendered.names('Secret')).toEqual(['watchingcat-backend-peers']);
   });
   it.each(valuesFiles)('%s: none is in a ConfigMap, and those that are made are long', async (values) => {
     const { objects } = await render(values);

@@ -145,6 +145,12 @@ embedded: {{ toJson $embedded }}
 {{ ternary 1 (int .Values.backend.replicas) (gt (len $stores.embedded) 0) }}
 {{- end }}
 
+{{/* Whether a pod that stops hands over to another. */}}
+{{- define "k8s-infra.hasPeers" -}}
+{{- $stores := include "k8s-infra.stores" . | fromYaml -}}
+{{ if and .Values.backend.peers.enabled (eq (len $stores.embedded) 0) }}true{{ end }}
+{{- end }}
+
 {{/* Whether a scaler decides on the number of the backend's pods. */}}
 {{- define "k8s-infra.backendIsScaled" -}}
 {{- $stores := include "k8s-infra.stores" . | fromYaml -}}
