@@ -97,12 +97,26 @@ describe.each(['2.0', '1.0'] as const)('remote write %s', (protocol) => {
     expect(await query('topk(1, type_summary)')).toEqual(['1']);
     const { metrics } = (await getJson(running.http, '/api/v1/metrics')) as { metrics: { name: string }[] };
     expect(metrics.filter(({ name }) => name.startsWith('type_'))).toEqual([
-      { name: 'type_counter_bytes_total', type: 'counter', unit: 'By', description: 'Bytes', seriesCount: 1 },
-      { name: 'type_delta_total', type: 'counter', unit: '', description: '', seriesCount: 1 },
-      { name: 'type_exponential', type: 'histogram', unit: '', description: '', seriesCount: 1 },
-      { name: 'type_gauge', type: 'gauge', unit: '', description: '', seriesCount: 1 },
-      { name: 'type_histogram_seconds', type: 'histogram', unit: 's', description: '', seriesCount: 1 },
-      { name: 'type_summary', type: 'summary', unit: '', description: '', seriesCount: 1 },
+      {
+        name: 'type_counter_bytes_total',
+        type: 'counter',
+        unit: 'By',
+        description: 'Bytes',
+        seriesCount: 1,
+        recorded: false,
+      },
+      { name: 'type_delta_total', type: 'counter', unit: '', description: '', seriesCount: 1, recorded: false },
+      { name: 'type_exponential', type: 'histogram', unit: '', description: '', seriesCount: 1, recorded: false },
+      { name: 'type_gauge', type: 'gauge', unit: '', description: '', seriesCount: 1, recorded: false },
+      {
+        name: 'type_histogram_seconds',
+        type: 'histogram',
+        unit: 's',
+        description: '',
+        seriesCount: 1,
+        recorded: false,
+      },
+      { name: 'type_summary', type: 'summary', unit: '', description: '', seriesCount: 1, recorded: false },
     ]);
     const { services } = (await getJson(running.http, '/api/v1/services')) as { services: { name: string }[] };
     expect(services.map(({ name }) => name)).toEqual(['faults']);
