@@ -69,6 +69,26 @@ function collected(from: Collector, of: Batch) {
 }
 
 describe('collecting', () => {
+  it('a start that was told in seconds as a double is the millisecond that was meant', () => {
+    const created = 1_764_080_000.123;
+    const nanos = BigInt(Math.trunc(created)) * 1_000_000_000n + BigInt(Math.trunc((created % 1) * 1e9));
+    expect(nanos % ms).toBeGreaterThan(999_000n); // it has lost a little
+    const startOf = (startTimeUnixNano: bigint, timeUnixNano: bigint) => {
+      const dataPoints = [
+        { asDouble: 1, startTimeUnixNano: String(startTimeUnixNano), timeUnixNano: String(timeUnixNano) },
+      ];
+      const { samples } = collector().collect(
+        batch({ metrics: [{ name: 'c', sum: { isMonotonic: true, aggregationTemporality: 2, dataPoints } }], of: {} }),
+      );
+      return [samples.startsMs[0], samples.timesMs[0]];
+    };
+    const later = nanos + 5_000_000_000n;
+    expect(startOf(nanos, later)).toEqual([1_764_080_000_123, Number(later / ms)]);
+    // Cut off, not rounded; and never after the sample itself.
+    expect(startOf(1_764_080_000_123_999_000n, later)[0]).toBe(1_764_080_000_123);
+    expect(startOf(nanos, nanos)).toEqual([1_764_080_000_122, 1_764_080_000_122]);
+  });
+
   it('counts records over all metrics of a frame, and refuses each once', () => {
     const exponential = { timeUnixNano: '1000000', scale: -5, count: '0' };
     const { refused, series } = collected(
