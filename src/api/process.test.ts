@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { api, asking, handOver, health } from '../../test/kit/api.ts';
+import { api, asking, emptyPipeline, handOver, health } from '../../test/kit/api.ts';
 import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
 import { Fault } from '../base/index.ts';
 import type { Eraser, Readers } from '../stores/contract.ts';
@@ -11,6 +11,19 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 const { get, search } = asking(() => app);
+
+const progress = {
+  destination: 'jaeger',
+  signal: 'traces' as const,
+  state: 'retrying' as const,
+  lagSeconds: 12.5,
+  pendingRequests: 40,
+  pendingRecords: 4000,
+  pendingBytes: 1640000,
+  batchesInFlight: 0,
+  failures: 3,
+  deadLetters: 1,
+};
 
 describe('dead letters', () => {
   it('lists them, filtered', async () => {
@@ -83,18 +96,6 @@ describe('process', () => {
       reason: 'too large',
       count: 1,
       sample: { service: 'checkout' },
-    };
-    const progress = {
-      destination: 'jaeger',
-      signal: 'traces' as const,
-      state: 'retrying' as const,
-      lagSeconds: 12.5,
-      pendingRequests: 40,
-      pendingRecords: 4000,
-      pendingBytes: 1640000,
-      batchesInFlight: 0,
-      failures: 3,
-      deadLetters: 1,
     };
     const busy = await api({
       pipeline: {
@@ -263,7 +264,7 @@ describe('clearing the demo', () => {
     };
     const server = await api({ eraser });
     const reply = await server.inject({ method: 'DELETE', url: '/api/v1/demo' });
-    expect([reply.statusCode, reply.json()]).toEqual([200, { erased }]);
+    expect([reply.statusCode, reply.json()]).toEqual([200, { erased, left: [] }]);
     expect(asked).toEqual(['watchingcat.demo=true']);
     const headers = { 'content-type': 'application/json' };
     expect((await server.inject({ method: 'DELETE', url: '/api/v1/demo', headers })).statusCode).toBe(200);
@@ -287,6 +288,40 @@ describe('clearing the demo', () => {
     expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
     expect(asked).toHaveLength(2);
     await server.close();
+  });
+
+  it('says what other destinations keep, and how it is removed there', async () => {
+    const at = (destination: string, signal: 'traces' | 'metrics' | 'logs') => ({
+      ...progress,
+      destination,
+      signal,
+      lastError: undefined,
+      failingSinceUnixMs: undefined,
+    });
+    const options = {
+      pipeline: {
+        ...emptyPipeline,
+        destinations: () => [
+          at('prometheus', 'metrics'),
+          at('elasticsearch', 'logs'),
+          at('embedded', 'logs'),
+          at('spanmetrics', 'traces'),
+          at('jaeger', 'traces'),
+        ],
+      },
+    };
+    const server = await api({ ...options, eraser: { eraseByResource: async () => erased } });
+    const { left } = (await server.inject({ method: 'DELETE', url: '/api/v1/demo' })).json();
+    expect(left).toEqual([
+      { destination: 'elasticsearch', remove: expect.stringContaining('_delete_by_query') },
+      { destination: 'jaeger', remove: expect.stringContaining('retention') },
+      { destination: 'prometheus', remove: expect.stringContaining('delete_series') },
+    ]);
+    const without = await api(options);
+    const refused = await without.inject({ method: 'DELETE', url: '/api/v1/demo' });
+    expect([refused.statusCode, refused.json().detail]).toEqual([501, expect.stringContaining('_delete_by_query')]);
+    await server.close();
+    await without.close();
   });
 
   it('says so where there is no embedded store, and where it is away', async () => {

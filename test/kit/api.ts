@@ -1,5 +1,5 @@
 import { createApi } from '../../src/api/create.ts';
-import type { ApiOptions, DeadLetterSource, HealthReport } from '../../src/api/index.ts';
+import type { ApiOptions, DeadLetterSource, HealthReport, PipelineSource } from '../../src/api/index.ts';
 import { shop, shopNow } from './shop.ts';
 
 // REST over the shop's records, without a listener.
@@ -40,13 +40,20 @@ export const handOver = {
   logs: { handedOver: none, takenOver: none },
 };
 
+export const emptyPipeline: PipelineSource = {
+  destinations: () => [],
+  status: () => [],
+  drops: () => [],
+  handOver: () => handOver,
+};
+
 export function api(options: Partial<ApiOptions> = {}) {
   return createApi({
     readers: shop(),
     version: '1.2.3',
     clock,
     health: { report: () => health, ready: () => true },
-    pipeline: { destinations: () => [], status: () => [], drops: () => [], handOver: () => handOver },
+    pipeline: emptyPipeline,
     deadLetters,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'watchingcat_up 1\n' }),
     ...options,

@@ -87,7 +87,7 @@ it('demo --clear removes what the demo sent and leaves the rest, also after kill
   // At once: what was acknowledged goes, whether it is in the store yet or not.
   const clear = await run('demo', '--clear', '--json');
   expect([clear.code, clear.stderr]).toEqual([0, '']);
-  expect(JSON.parse(clear.stdout)).toEqual({ erased: { traces, metrics, logs } });
+  expect(JSON.parse(clear.stdout)).toEqual({ erased: { traces, metrics, logs }, left: [] });
 
   const left = {
     services: ['mine: traces, metrics, logs'],
@@ -116,6 +116,7 @@ it('says so where there is no embedded store', async () => {
     const { code, stderr } = await runCommand(['demo', '--clear', '--endpoint', without.http]);
     expect(code).toBe(1);
     expect(stderr).toContain('WATCHINGCAT_EMBEDDED');
+    expect(stderr).toContain('otlp: removed where it was forwarded to');
   } finally {
     await without.stop('SIGKILL');
   }

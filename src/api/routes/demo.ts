@@ -12,14 +12,41 @@ const cleared = z
     erased: z
       .object({ traces: count, metrics: count, logs: count })
       .describe('Spans, data points and log records that were removed'),
+    left: z
+      .array(z.object({ destination: z.string(), remove: z.string().describe('How it is removed there') }))
+      .describe('Destinations that keep what the demo has sent'),
   })
-  .meta({ example: { erased: { traces: 48210, metrics: 26400, logs: 18344 } } });
+  .meta({
+    example: {
+      erased: { traces: 48210, metrics: 26400, logs: 0 },
+      left: [{ destination: 'jaeger', remove: 'Jaeger removes no single traces: they go with its retention' }],
+    },
+  });
+
+/**
+ * What is in other stores is not ours alone to remove: they may be shared, and rights to delete are not asked for. By the
+ * destination's name.
+ */
+const removedElsewhere: ReadonlyMap<string, string> = new Map([
+  [
+    'elasticsearch',
+    `curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query' -H 'content-type: application/json' ` +
+      `-d '{"query":{"term":{"resource_attrs":"b:${demoAttribute}=true"}}}'`,
+  ],
+  ['jaeger', 'Jaeger removes no single traces: they go with its retention'],
+  [
+    'prometheus',
+    `target_info{watchingcat_demo="true"} names the job and instance of its series, by which ` +
+      `<Prometheus>/api/v1/admin/tsdb/delete_series removes them; else they go with its retention`,
+  ],
+  ['otlp', 'removed where it was forwarded to'],
+]);
 
 /**
  * The one route that removes anything. A page of another site cannot call it: a browser asks first whether it may send
  * DELETE there, and is never told yes. Source: Fetch, "CORS-preflight fetch".
  */
-export function demoRoutes({ eraser }: Parts): FastifyPluginAsyncZod {
+export function demoRoutes({ eraser, pipeline }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     // Clients that name a type for the body that they do not send are not turned away.
     app.addContentTypeParser('*', { parseAs: 'buffer' }, async () => undefined);
@@ -30,19 +57,24 @@ export function demoRoutes({ eraser }: Parts): FastifyPluginAsyncZod {
           tags: ['demo'],
           summary: `Removes what the demo has sent: every record whose resource has ${demoAttribute}=true`,
           description:
-            'From the embedded store, for good; what other destinations have stays there. What arrives meanwhile may ' +
-            'stay. Asking again does no harm.',
+            'From the embedded store, for good; what other destinations have stays there, and the answer says how it is ' +
+            'removed. What arrives meanwhile may stay. Asking again does no harm.',
           querystring: z.strictObject({}),
           response: { 200: json('How much was removed', cleared), default: problem },
         },
       },
       async (_, reply) => {
+        const written = new Set(pipeline.destinations().map(({ destination }) => destination));
+        const left = [...removedElsewhere]
+          .filter(([destination]) => written.has(destination))
+          .map(([destination, remove]) => ({ destination, remove }));
         if (eraser === undefined) {
           const message = 'only the embedded store can remove records, and it is off (WATCHINGCAT_EMBEDDED)';
-          throw new Fault('notConfigured', message);
+          const elsewhere = left.map(({ destination, remove }) => `; ${destination}: ${remove}`).join('');
+          throw new Fault('notConfigured', message + elsewhere);
         }
         const { traces, metrics, logs } = await eraser.eraseByResource(demoAttribute, 'true', cancelOf(reply));
-        return { erased: { traces, metrics, logs } };
+        return { erased: { traces, metrics, logs }, left };
       },
     );
   };

@@ -7,8 +7,8 @@ import { register } from './demo.ts';
 it.each([
   [
     200,
-    '{"erased":{"traces":1200,"metrics":3,"logs":0}}',
-    'Removed what demos had sent: 1,200 spans, 3 data points, 0 log records.',
+    '{"erased":{"traces":1200,"metrics":3,"logs":0},"left":[{"destination":"jaeger","remove":"by its retention"}]}',
+    'Removed what demos had sent: 1,200 spans, 3 data points, 0 log records.\nLeft alone in jaeger: by its retention',
   ],
   [501, '{"detail":"only the embedded store can remove records"}', '501: only the embedded store can remove records'],
   [404, '{"title":"Not found"}', 'cannot remove demo data: it goes with its retention, or with the data folder.'],

@@ -17,6 +17,11 @@ interface Counts {
   readonly logs: number;
 }
 
+interface Cleared {
+  readonly erased: Counts;
+  readonly left: readonly { readonly destination: string; readonly remove: string }[];
+}
+
 interface Options {
   endpoint?: string;
   otlpGrpc?: string;
@@ -56,15 +61,16 @@ Examples:
 
 async function clear(options: Options, terminal: Terminal): Promise<number> {
   const rest = connect(options.endpoint, terminal.env);
-  const { erased } = await rest.delete<{ erased: Counts }>('/api/v1/demo').catch((error: unknown) => {
+  const { erased, left } = await rest.delete<Cleared>('/api/v1/demo').catch((error: unknown) => {
     if (!(error instanceof CommandFailure) || !error.message.startsWith('404')) throw error;
     throw new CommandFailure(
       'problem',
       `${rest.endpoint} cannot remove demo data: it goes with its retention, or with the data folder.`,
     );
   });
-  if (options.json) terminal.print(JSON.stringify({ erased }));
+  if (options.json) terminal.print(JSON.stringify({ erased, left }));
   else terminal.say(`Removed what demos had sent: ${counts(erased)}.`);
+  for (const { destination, remove } of left) terminal.say(`Left alone in ${destination}: ${remove}`);
   return exitCodes.ok;
 }
 
