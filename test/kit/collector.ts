@@ -10,6 +10,8 @@ export interface CollectorOptions {
   readonly exporters: string;
   /** Signal → names of its exporters. */
   readonly pipelines: Readonly<Record<string, readonly string[]>>;
+  /** YAML of the processors of all pipelines, one a line, each `name: {…}`. */
+  readonly processors?: readonly string[];
   /** YAML of further extensions, one a line, each `name: {…}`. */
   readonly extensions?: readonly string[];
 }
@@ -20,11 +22,13 @@ export interface Collector extends RunningProgram {
   readonly http: string;
 }
 
-/** Starts an OpenTelemetry Collector: OTLP in over both protocols, no processors, the given exporters. */
+/** Starts an OpenTelemetry Collector: OTLP in over both protocols, the given processors and exporters. */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
   mkdirSync(options.folder, { recursive: true });
   const [grpcPort, httpPort, healthPort] = [await freePort(), await freePort(), await freePort()];
   const extensions = [`health_check: {endpoint: "127.0.0.1:${healthPort}"}`, ...(options.extensions ?? [])];
+  const processors = options.processors ?? [];
+  const names = (lines: readonly string[]) => lines.map((line) => line.slice(0, line.indexOf(':'))).join(', ');
   const config = join(options.folder, 'collector.yaml');
   writeFileSync(
     config,
@@ -34,13 +38,17 @@ ${extensions.map((line) => `  ${line}\n`).join('')}receivers:
     protocols:
       grpc: {endpoint: "127.0.0.1:${grpcPort}", max_recv_msg_size_mib: 64}
       http: {endpoint: "127.0.0.1:${httpPort}", max_request_body_size: 67108864}
-exporters: ${options.exporters}
+processors:
+${processors.map((line) => `  ${line}\n`).join('')}exporters: ${options.exporters}
 service:
-  extensions: [${extensions.map((line) => line.slice(0, line.indexOf(':'))).join(', ')}]
+  extensions: [${names(extensions)}]
   telemetry: {metrics: {level: none}, logs: {level: warn}}
   pipelines:
 ${Object.entries(options.pipelines)
-  .map(([signal, exporters]) => `    ${signal}: {receivers: [otlp], exporters: [${exporters.join(', ')}]}\n`)
+  .map(
+    ([signal, exporters]) =>
+      `    ${signal}: {receivers: [otlp], processors: [${names(processors)}], exporters: [${exporters.join(', ')}]}\n`,
+  )
   .join('')}`,
   );
   const program = await startProgram({

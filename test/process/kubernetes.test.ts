@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ApiServer } from '../kit/api-server.ts';
+import type { ApiServer } from '../kit/api-server.ts';
 import { eventually, getJson, type Running, runCommand, startProcess } from '../kit/process.ts';
 import { proxyTo } from '../kit/proxy-header.ts';
+import { putShopPod, startShopCluster, writeKubeconfig } from '../kit/shop-cluster.ts';
 
 // The whole process beside an API server that tells of one pod: what a request becomes on its way to a question's answer.
 
@@ -22,57 +23,26 @@ function folder(): string {
   return path;
 }
 
-function kubeconfig(server: string): string {
-  const path = join(folder(), 'kubeconfig');
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'c',
-    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
-    clusters: [{ name: 'c', cluster: { server } }],
-    users: [{ name: 'u', user: { token: 'canary-f00d' } }],
-  };
-  writeFileSync(path, JSON.stringify(config));
-  return path;
-}
-
 async function cluster(): Promise<ApiServer> {
-  const api = await ApiServer.start();
+  const api = await startShopCluster();
   stack.push(() => api.stop());
-  api.put('/api/v1/namespaces', { metadata: { name: 'kube-system', uid: 'cluster-uid' } });
-  api.put('/api/v1/nodes', { metadata: { name: 'node-1', uid: 'node-uid' }, spec: { podCIDRs: ['10.244.1.0/24'] } });
-  const owner = (kind: string, name: string, uid: string) => ({
-    kind,
-    name,
-    uid,
-    controller: true,
-    apiVersion: 'apps/v1',
-  });
-  api.put('/apis/apps/v1/replicasets', {
-    metadata: { name: 'cart-6d5f', namespace: 'shop', uid: 'rs', ownerReferences: [owner('Deployment', 'cart', 'd')] },
-  });
   return api;
 }
 
 /** The pod `cart` at 10.244.1.5. */
 function putPod(api: ApiServer): void {
-  api.put(podsPath, {
-    metadata: {
-      name: 'cart-6d5f-x2x',
-      namespace: 'shop',
-      uid: podUid,
-      labels: { 'pod-template-hash': '6d5f', team: 'blue' },
-      ownerReferences: [{ kind: 'ReplicaSet', name: 'cart-6d5f', uid: 'rs', controller: true, apiVersion: 'apps/v1' }],
-    },
-    spec: { nodeName: 'node-1', containers: [{ name: 'app', image: 'registry.example.com/cart:1.4.2' }] },
-    status: { phase: 'Running', podIP: '10.244.1.5', podIPs: [{ ip: '10.244.1.5' }], containerStatuses: [] },
+  putShopPod(api, {
+    uid: podUid,
+    name: 'cart-6d5f-x2x',
+    address: '10.244.1.5',
+    image: 'registry.example.com/cart:1.4.2',
   });
 }
 
 async function start(server: string, env: { [name: string]: string } = {}): Promise<Running> {
   const running = await startProcess({
     dataDir: join(folder(), 'data'),
-    env: { WATCHINGCAT_K8S_ENRICHMENT: kubeconfig(server), ...env },
+    env: { WATCHINGCAT_K8S_ENRICHMENT: writeKubeconfig(folder(), server), ...env },
   });
   stack.push(() => running.stop());
   return running;
