@@ -97,5 +97,11 @@ export function enrichmentMetrics(kubernetes: KubernetesEnrichment): MetricSourc
     yield ['watchingcat_enrichment_pods', [{ labels: {}, value: pods }]];
     yield ['watchingcat_enrichment_age_seconds', [{ labels: {}, value: ageSeconds }]];
     yield ['watchingcat_enrichment_relists_total', [{ labels: {}, value: relists }]];
+    yield [
+      'watchingcat_kubernetes_node_unschedulable',
+      kubernetes
+        .nodes()
+        .map(({ name, isUnschedulable }) => ({ labels: { node: name }, value: isUnschedulable ? 1 : 0 })),
+    ];
   };
 }

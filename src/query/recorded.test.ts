@@ -168,7 +168,7 @@ it('are listed, with how many series they have, and said to be recorded', async 
   const { items } = await queries.metrics({ range, limit: 1000 }, never);
   const recorded = items.filter((metric) => metric.recorded);
   const promised = new Set(shippedRules().map(({ name }) => name));
-  // Only from a Collector that sends k8s.node.unschedulable. The other is a receiver's own name, too.
+  // Only where a backend tells of it. The other is a receiver's own name, too.
   promised.delete('kube_node_spec_unschedulable');
   promised.delete('container_memory_working_set_bytes');
   expect(recorded.map(({ name }) => name)).toEqual([...promised].sort());
@@ -180,6 +180,41 @@ it('are listed, with how many series they have, and said to be recorded', async 
     seriesCount: 9 * 5,
     recorded: true,
   });
+});
+
+it('whether a node takes no new pods is told by each backend that may ask the API server', async () => {
+  await using other = await embeddedStore();
+  const attribute = (key: string, stringValue: string) => ({ key, value: { stringValue } });
+  // As scraped of two replicas, on another node.
+  const told = (replica: string, value: number) => ({
+    resource: { attributes: [attribute('k8s.cluster.name', 'east'), attribute('service.instance.id', replica)] },
+    scopeMetrics: [
+      {
+        metrics: [
+          {
+            name: 'watchingcat_kubernetes_node_unschedulable',
+            gauge: {
+              dataPoints: [
+                {
+                  timeUnixNano: String(recordedEndUnixNano),
+                  asDouble: value,
+                  attributes: [attribute('node', 'node1')],
+                },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  });
+  await other.metrics([told('a', 1), told('b', 1)]);
+  const answer = await createQueries(other.readers).metricsInstant(
+    { query: 'kube_node_spec_unschedulable', timeMs, budgetMs: undefined },
+    never,
+  );
+  expect('series' in answer && answer.series.map(({ labels, values }) => ({ labels, values: [...values] }))).toEqual([
+    { labels: { __name__: 'kube_node_spec_unschedulable', ...node }, values: [1] },
+  ]);
 });
 
 it('what is not collected is absent, not 0', async () => {

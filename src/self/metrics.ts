@@ -92,6 +92,11 @@ export const ownMetrics = {
     labels: [],
     help: 'Lists that had to be read anew from the Kubernetes API.',
   },
+  watchingcat_kubernetes_node_unschedulable: {
+    type: 'gauge',
+    labels: ['node'],
+    help: '1 for a node of this cluster that takes no new pods (`spec.unschedulable`), 0 for the others.',
+  },
   watchingcat_destination_sent_total: {
     type: 'counter',
     labels: ['destination', 'signal'],

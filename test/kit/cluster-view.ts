@@ -1,4 +1,4 @@
-import type { ClusterState, ClusterView, PodFacts } from '../../src/enrich/kubernetes/contract.ts';
+import type { ClusterState, ClusterView, NodeFacts, PodFacts } from '../../src/enrich/kubernetes/contract.ts';
 
 /** A cluster of plain data, to which a test adds pods as the API server would tell of them. */
 export class PlainCluster implements ClusterView {
@@ -29,6 +29,9 @@ export class PlainCluster implements ClusterView {
   }
   nodeUid(name: string): string | undefined {
     return this.nodeUids.get(name);
+  }
+  nodes(): readonly NodeFacts[] {
+    return [...this.nodeUids.keys()].map((name) => ({ name, isUnschedulable: false }));
   }
   isPodAddress(address: string): boolean {
     return this.status !== 'starting' && address.startsWith(this.podPrefix);

@@ -38,6 +38,13 @@ export interface PodFacts {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** What the cluster's API says of one node, and no receiver of a collector. */
+export interface NodeFacts {
+  readonly name: string;
+  /** `spec.unschedulable`: it takes no new pods, since somebody cordoned it. */
+  readonly isUnschedulable: boolean;
+}
+
 /** The cluster as far as it is known now. Lookups are synchronous and cheap: they stand on the path of each request. */
 export interface ClusterView extends AsyncDisposable {
   /** UID of the namespace kube-system. */
@@ -47,6 +54,7 @@ export interface ClusterView extends AsyncDisposable {
   podByIp(address: string): PodFacts | undefined;
   podByName(namespace: string, name: string): PodFacts | undefined;
   nodeUid(name: string): string | undefined;
+  nodes(): readonly NodeFacts[];
   /** Inside a pod range of the cluster: the nodes' `spec.podCIDRs`, or else the ranges of the addresses that were seen. */
   isPodAddress(address: string): boolean;
   /**

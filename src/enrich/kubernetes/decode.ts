@@ -184,6 +184,11 @@ export function podRangesOf(node: unknown): readonly string[] {
   return ranges.length > 0 || one === undefined ? ranges : [one];
 }
 
+/** Whether a node takes no new pods: absent is false. */
+export function isUnschedulable(node: unknown): boolean {
+  return asObject(asObject(node)['spec'])['unschedulable'] === true;
+}
+
 function controllerOf(metadata: Readonly<Record<string, unknown>>, texts: SharedTexts): Controller | undefined {
   for (const raw of asArray(metadata['ownerReferences'])) {
     const { controller, kind, name, uid } = asObject(raw);

@@ -5,7 +5,7 @@ import { addedBytesMax, podsWaitedForMax, resourceBytesRememberedMax, resourcesR
 import { inSlices } from '../slices.ts';
 import { associate, containerOf, type Identity, readIdentity, type Source } from './associate.ts';
 import { type AttributeOptions, type AttributeValue, podAttributes } from './attributes.ts';
-import type { ClusterState, ClusterView, ContainerFacts, PodFacts } from './contract.ts';
+import type { ClusterState, ClusterView, ContainerFacts, NodeFacts, PodFacts } from './contract.ts';
 import { HoldBack, type MissReason } from './hold.ts';
 
 export interface KubernetesEnrichmentOptions extends AttributeOptions {
@@ -33,6 +33,8 @@ export interface KubernetesEnrichment {
   /** What waits goes on at once, and nothing waits any more. */
   stop(): void;
   state(): ClusterState;
+  /** Of the cluster, as its API tells of them. */
+  nodes(): readonly NodeFacts[];
   counts(): EnrichmentCounts;
   held(): { readonly requests: number; readonly sizeBytes: number; readonly heldTotal: number };
 }
@@ -109,6 +111,10 @@ class Enricher implements KubernetesEnrichment {
 
   state(): ClusterState {
     return this.#view.state();
+  }
+
+  nodes(): readonly NodeFacts[] {
+    return this.#view.nodes();
   }
 
   counts(): EnrichmentCounts {

@@ -362,6 +362,18 @@ describe('an address', () => {
   });
 });
 
+it('of nodes says which take no new pods, of those that are there', async () => {
+  cluster.api.put(nodes, { metadata: { name: 'open', uid: 'open-uid' }, spec: {} });
+  cluster.api.put(nodes, { metadata: { name: 'cordoned', uid: 'cordoned-uid' }, spec: { unschedulable: true } });
+  cluster.follow();
+  await cluster.synced(nodes);
+  const told = () => cluster.view.nodes().map(({ name, isUnschedulable }) => `${name} ${isUnschedulable}`);
+  expect(told().sort()).toEqual(['cordoned true', 'open false']);
+  cluster.api.delete(nodes, 'open-uid');
+  cluster.api.put(nodes, { metadata: { name: 'cordoned', uid: 'cordoned-uid' }, spec: {} });
+  await eventually(() => told().join() === 'cordoned false');
+});
+
 describe('a deleted pod', () => {
   it('is remembered, and then forgotten', async () => {
     cluster.api.put(pods, pod('a', { ip: '10.244.1.7' }));

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/index.ts';
 import { type ApiAccess, ApiClient } from './api.ts';
-import type { ClusterState, ClusterView, OwnerFacts, PodFacts } from './contract.ts';
-import { asOwner, decodeMetadata, type KeptOptions, PodDecoder, podRangesOf } from './decode.ts';
+import type { ClusterState, ClusterView, NodeFacts, OwnerFacts, PodFacts } from './contract.ts';
+import { asOwner, decodeMetadata, isUnschedulable, type KeptOptions, PodDecoder, podRangesOf } from './decode.ts';
 import { objectsMax, pageObjects, type Timing, timing as usualTiming } from './limits.ts';
 import { ListWatch, type Resource, type Trouble } from './list-watch.ts';
 import { PodIndex } from './pod-index.ts';
@@ -27,7 +27,7 @@ export function watchCluster(options: ClusterViewOptions): ClusterView {
   return new Cluster(options);
 }
 
-interface Node {
+interface Node extends NodeFacts {
   readonly uid: string;
   readonly podRanges: readonly string[];
 }
@@ -101,6 +101,10 @@ class Cluster implements ClusterView {
 
   nodeUid(name: string): string | undefined {
     return this.#nodes.get(name)?.uid;
+  }
+
+  nodes(): readonly NodeFacts[] {
+    return [...this.#nodes.values()].filter(({ name }) => this.#nodes.isPresent(name));
   }
 
   isPodAddress(address: string): boolean {
@@ -206,7 +210,8 @@ class Cluster implements ClusterView {
         if (metadata === undefined || this.#nodes.size >= objectsMax) return;
         const podRanges = podRangesOf(object);
         const before = this.#nodes.get(metadata.name);
-        this.#nodes.put(metadata.name, { uid: metadata.uid, podRanges });
+        const { name, uid } = metadata;
+        this.#nodes.put(name, { name, uid, podRanges, isUnschedulable: isUnschedulable(object) });
         // A node tells of its health every now and then, and of other ranges never.
         if (before?.podRanges.join() !== podRanges.join()) this.#nodeRanges = undefined;
       },
