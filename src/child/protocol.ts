@@ -99,7 +99,7 @@ export function metricMethods(kind: HostedStore['kind']): readonly (keyof Metric
 /** The methods of the readers that every store has, by signal. */
 export const readerMethods = {
   traces: ['services', 'operations', 'search', 'trace'],
-  metrics: ['services', 'metrics', 'select'],
+  metrics: ['services', 'metrics', 'select', 'latest'],
   logs: ['services', 'search', 'histogram', 'fields', 'fieldValues'],
 } as const satisfies {
   traces: readonly (keyof TraceReader)[];

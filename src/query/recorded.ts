@@ -39,15 +39,18 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       return data.result.length === 0;
     },
 
+    latest: (select, cancel) => reader.latest(select, cancel),
+
     async select(select, cancel) {
       const accepts = compileMatchers(select.matchers);
       const named = select.matchers.filter(({ name }) => name === '__name__');
       const hasName = compileMatchers(named);
       const found = [...(await reader.select(select, cancel))];
-      const stored = new Set(found.map(({ labels }) => keyOf(labels)));
       let samples = found.reduce((sum, { values }) => sum + values.length, 0);
-      for (const rule of rules) {
-        if (named.length === 0 || !hasName({ __name__: rule.name })) continue;
+      const asked = named.length === 0 ? [] : rules.filter(({ name }) => hasName({ __name__: name }));
+      if (asked.length === 0) return found;
+      const stored = new Set(found.map(({ labels }) => keyOf(labels)));
+      for (const rule of asked) {
         for (const series of await record(reader, rule, select, cancel)) {
           if (!accepts(series.labels) || stored.has(keyOf(series.labels))) continue;
           samples += series.values.length;
@@ -57,7 +60,7 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
               `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`,
             );
           }
-          found.push(select.last === true ? lastSample(series) : series);
+          found.push(series);
         }
       }
       return found;
@@ -119,11 +122,6 @@ function summary(rules: readonly RecordingRule[], name: string, seriesCount: num
 
 function keyOf(labels: Series['labels']): string {
   return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function lastSample({ labels, timestampsMs, values }: Series): Series {
-  const at = values.length - 1;
-  return { labels, timestampsMs: timestampsMs.slice(at), values: values.slice(at) };
 }
 
 /**

@@ -274,11 +274,25 @@ export interface SeriesSelect {
    * first point of the range; such a series is `relative`.
    */
   readonly deltasFrom: 'stored' | 'range';
-  /**
-   * Only the last sample of each series, for questions about what is now: of 10,000 pods and their containers all samples of
-   * some minutes are millions. `samplesMax` is then of series.
-   */
-  readonly last?: boolean;
+}
+
+/** What the last sample of each series in a time is asked by. Gauges and cumulative counters have one. */
+export interface LatestSelect {
+  readonly matchers: readonly LabelMatcher[];
+  /** Both inclusive. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Fault `unprocessable` when passed. */
+  readonly seriesMax: number;
+  /** Without series whose last value is 0: most of those that say which of many states something is in. */
+  readonly nonZero: boolean;
+}
+
+/** The last sample of a series. */
+export interface LatestSample {
+  readonly labels: { readonly [name: string]: string };
+  readonly timeMs: number;
+  readonly value: number;
 }
 
 /** A whole answer of Prometheus' HTTP API, `{"status":"success","data":…}`, as UTF-8 JSON. */
@@ -289,6 +303,8 @@ export interface PromqlAnswer {
 export interface MetricReader extends ServiceReader {
   metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
   select(select: SeriesSelect, cancel: AbortSignal): Promise<readonly Series[]>;
+  /** What is now: of 10,000 pods and their containers all samples of some minutes are millions. */
+  latest(select: LatestSelect, cancel: AbortSignal): Promise<readonly LatestSample[]>;
   /**
    * PromQL, all of it, by a store that has an engine of its own; absent: ours evaluates over `select`.
    * @throws Fault `malformed` with parameter `query`, `unprocessable`, `tooSlow`, `unavailable`: what the store said.

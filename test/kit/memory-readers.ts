@@ -212,7 +212,7 @@ export function memoryReaders(): MemoryReaders {
           limit,
         );
       },
-      async select({ matchers, startMs, endMs, samplesMax, last }, cancel) {
+      async select({ matchers, startMs, endMs, samplesMax }, cancel) {
         begin(cancel);
         const selected = metrics
           .flatMap(({ series }) => series)
@@ -220,14 +220,22 @@ export function memoryReaders(): MemoryReaders {
           .map(({ labels, timestampsMs, values }) => {
             const from = timestampsMs.findIndex((ms) => ms >= startMs);
             const to = timestampsMs.findLastIndex((ms) => ms <= endMs) + 1;
-            const first = last === true ? Math.max(from, to - 1) : from;
-            const kept: [number, number] = from < 0 ? [0, 0] : [first, Math.max(from, to)];
+            const kept: [number, number] = from < 0 ? [0, 0] : [from, Math.max(from, to)];
             return { labels, timestampsMs: timestampsMs.slice(...kept), values: values.slice(...kept) };
           })
           .filter(({ values }) => values.length > 0);
         const samples = selected.reduce((sum, { values }) => sum + values.length, 0);
         if (samples > samplesMax) throw new Fault('unprocessable', `the query needs more than ${samplesMax} samples`);
         return selected;
+      },
+      async latest({ seriesMax, nonZero, ...select }, cancel) {
+        const samplesMax = Number.POSITIVE_INFINITY;
+        const found = (await this.select({ ...select, samplesMax, deltasFrom: 'range' }, cancel)).map(
+          ({ labels, timestampsMs, values }) => ({ labels, timeMs: timestampsMs.at(-1)!, value: values.at(-1)! }),
+        );
+        const wanted = found.filter(({ value }) => !nonZero || value !== 0);
+        if (wanted.length > seriesMax) throw new Fault('unprocessable', `there are more than ${seriesMax} series`);
+        return wanted;
       },
     },
   };

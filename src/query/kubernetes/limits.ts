@@ -1,5 +1,7 @@
 /** Milliseconds after which what no receiver repeats is gone. Receivers send each 10 to 60 s. */
 export const staleAfterMs = 300_000;
+/** Series of which a view reads the last sample, for each of its questions; past it `unprocessable`. A pod has up to 12. */
+export const seriesMax = 500_000;
 /** How far back events tell why a pod is not ready. */
 export const reasonsAfterNanos = 900_000_000_000n;
 /** Events that are read for that; with more, older ones say nothing. */

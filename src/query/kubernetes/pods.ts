@@ -1,4 +1,4 @@
-import { keyOf, label, type Reading, readings, type Snapshot } from './snapshot.ts';
+import { keyOf, label, type MetricGroup, type Reading, readings, type Snapshot } from './snapshot.ts';
 import { type PodEvents, phaseOf, podStatus } from './status.ts';
 
 /** Use against request and limit; undefined where no receiver tells, or none is set. */
@@ -45,10 +45,14 @@ interface Draft {
   owner: Pod['owner'];
   lastSeenUnixMs: number;
   readonly values: Numbers;
-  readonly containers: Map<
-    string,
-    { values: Numbers; reasons: Map<string, number>; lastTerminated: string | undefined }
-  >;
+  readonly containers: Map<string, ContainerDraft>;
+}
+interface ContainerDraft {
+  readonly values: Numbers;
+  /** When the receiver that tells states and reasons told last. */
+  toldMs: number;
+  reason: string | undefined;
+  lastTerminated: string | undefined;
 }
 
 /** Of k8s_cluster and of kubelet_stats. */
@@ -69,11 +73,11 @@ const containerMetrics = [
   'container_memory_working_set_bytes',
 ] as const;
 const reasonMetric = 'k8s_container_status_reason';
-/** The reasons apart: the receiver sends each container nine of them. */
-export const podGroups: readonly (readonly string[])[] = [
-  [...podMetrics, ...containerMetrics.filter((name) => !name.startsWith('k8s_'))],
-  containerMetrics.filter((name) => name.startsWith('k8s_')),
-  [reasonMetric],
+/** Of each container the receiver sends nine reasons, of which at most one is not 0. */
+export const podGroups: readonly MetricGroup[] = [
+  { names: [...podMetrics, ...containerMetrics.filter((name) => !name.startsWith('k8s_'))], nonZero: false },
+  { names: containerMetrics.filter((name) => name.startsWith('k8s_')), nonZero: false },
+  { names: [reasonMetric], nonZero: true },
 ];
 /** The nearest owner that a person wrote first. */
 const owners = [
@@ -117,7 +121,7 @@ export function pods(of: Snapshot, events: ReadonlyMap<string, PodEvents>): read
     if (pod === undefined) return undefined;
     let found = pod.containers.get(name);
     if (found === undefined) {
-      found = { values: new Map(), reasons: new Map(), lastTerminated: undefined };
+      found = { values: new Map(), toldMs: 0, reason: undefined, lastTerminated: undefined };
       pod.containers.set(name, found);
     }
     found.lastTerminated = label(reading, 'k8s_container_status_last_terminated_reason') || found.lastTerminated;
@@ -127,10 +131,17 @@ export function pods(of: Snapshot, events: ReadonlyMap<string, PodEvents>): read
     for (const reading of readings(of, metric)) draft(reading)?.values.set(metric, reading.value);
   }
   for (const metric of containerMetrics) {
-    for (const reading of readings(of, metric)) container(reading)?.values.set(metric, reading.value);
+    for (const reading of readings(of, metric)) {
+      const found = container(reading);
+      found?.values.set(metric, reading.value);
+      if (found !== undefined && metric === 'k8s_container_ready') found.toldMs = reading.timeMs;
+    }
   }
   for (const reading of readings(of, reasonMetric)) {
-    container(reading)?.reasons.set(label(reading, 'k8s_container_status_reason'), reading.value);
+    const found = container(reading);
+    // Of an earlier time than the rest: under other labels it is 0 by now.
+    if (found === undefined || reading.timeMs < found.toldMs) continue;
+    found.reason = label(reading, 'k8s_container_status_reason');
   }
   return [...drafts.values()].map((each) => podOf(each, events.get(keyOf(each.cluster, each.namespace, each.name))));
 }
@@ -150,11 +161,11 @@ function ownerOf(reading: Reading): Pod['owner'] {
 function podOf(draft: Draft, events: PodEvents | undefined): Pod {
   const { cluster, namespace, name, node, owner, lastSeenUnixMs, values } = draft;
   const containers = [...draft.containers].map(
-    ([container, { values, reasons, lastTerminated }]): Container => ({
+    ([container, { values, reason, lastTerminated }]): Container => ({
       name: container,
       ready: values.has('k8s_container_ready') ? values.get('k8s_container_ready') === 1 : undefined,
       restarts: values.get('k8s_container_restarts'),
-      reason: [...reasons].find(([reason, value]) => value > 0 && reason !== '')?.[0],
+      reason,
       lastTerminatedReason: lastTerminated,
       cpuCores: {
         usage: values.get('container_cpu_usage'),

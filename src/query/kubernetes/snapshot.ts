@@ -1,6 +1,5 @@
 import type { LabelMatcher, MetricReader } from '../../stores/contract.ts';
-import { samplesMax } from '../limits.ts';
-import { staleAfterMs } from './limits.ts';
+import { seriesMax, staleAfterMs } from './limits.ts';
 
 /** What a view is asked for; undefined: all. */
 export interface Scope {
@@ -16,14 +15,21 @@ export interface Reading {
   readonly timeMs: number;
 }
 
+/** Metrics that are asked for at once. */
+export interface MetricGroup {
+  /** By the Prometheus OTLP translation. */
+  readonly names: readonly string[];
+  /** Those that are 0 say nothing. */
+  readonly nonZero: boolean;
+}
+
 /**
  * What the receivers said last, by name; what nobody repeated for some minutes is gone. One question for each of `groups`: an
  * answer of Prometheus has a bound in bytes.
- * @param groups Names by the Prometheus OTLP translation.
  */
 export async function snapshot(
   reader: MetricReader,
-  groups: readonly (readonly string[])[],
+  groups: readonly MetricGroup[],
   { cluster, namespace }: Scope,
   atMs: number,
   cancel: AbortSignal,
@@ -32,27 +38,19 @@ export async function snapshot(
     ...(cluster === undefined ? [] : [{ name: 'k8s_cluster_name', op: '=', value: cluster } as const]),
     ...(namespace === undefined ? [] : [{ name: 'k8s_namespace_name', op: '=', value: namespace } as const]),
   ];
-  const select = {
-    startMs: atMs - staleAfterMs + 1,
-    endMs: atMs,
-    samplesMax,
-    deltasFrom: 'range',
-    last: true,
-  } as const;
+  const select = { startMs: atMs - staleAfterMs + 1, endMs: atMs, seriesMax };
   const answers = await Promise.all(
-    groups.map((names) => {
+    groups.map(({ names, nonZero }) => {
       const named: LabelMatcher = { name: '__name__', op: '=~', value: names.join('|') };
-      return reader.select({ ...select, matchers: [named, ...scoped] }, cancel);
+      return reader.latest({ ...select, matchers: [named, ...scoped], nonZero }, cancel);
     }),
   );
   const found = new Map<string, Reading[]>();
-  for (const series of answers.flat()) {
-    const value = series.values.at(-1);
-    const timeMs = series.timestampsMs.at(-1);
+  for (const { labels, timeMs, value } of answers.flat()) {
     // A marker of staleness is NaN, too; none of these metrics is.
-    if (value === undefined || timeMs === undefined || Number.isNaN(value)) continue;
-    const metric = series.labels['__name__'] ?? '';
-    const reading = { metric, labels: series.labels, value, timeMs };
+    if (Number.isNaN(value)) continue;
+    const metric = labels['__name__'] ?? '';
+    const reading = { metric, labels, value, timeMs };
     const list = found.get(metric);
     if (list === undefined) found.set(metric, [reading]);
     else list.push(reading);

@@ -56,7 +56,7 @@ export function kubernetesViews(
   async function seen(metrics: readonly string[], search: Omit<ViewSearch, keyof PageRequest>, cancel: AbortSignal) {
     const { endUnixNano } = search.range;
     const warnings: string[] = [];
-    const groups = [...(metrics.length > 0 ? [metrics] : []), ...podGroups];
+    const groups = [...(metrics.length > 0 ? [{ names: metrics, nonZero: false }] : []), ...podGroups];
     const [of, said] = await Promise.all([
       snapshot(required.metrics(), groups, search, lastMs(search.range), cancel),
       withoutLogs(readers.logs, new Map(), warnings, (logs) => podEvents(logs, search, endUnixNano, cancel)),
@@ -118,7 +118,13 @@ export function kubernetesViews(
 
     async workloads(search, cancel) {
       const found = workloads(
-        await snapshot(required.metrics(), [workloadMetrics], search, lastMs(search.range), cancel),
+        await snapshot(
+          required.metrics(),
+          [{ names: workloadMetrics, nonZero: false }],
+          search,
+          lastMs(search.range),
+          cancel,
+        ),
       );
       return paged(found, ({ cluster, namespace, kind, name }) => keyOf(cluster, namespace, kind, name), search, []);
     },

@@ -2,7 +2,9 @@ import { Fault } from '../../base/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Series, SeriesSelect } from '../contract.ts';
 import { Params, type Session } from './database.ts';
 import { staleNanHigh, staleNanLow } from './decode-metrics.ts';
-import { identityLabels, type Labels, seriesLabels } from './labels.ts';
+import { type Labels, seriesLabels } from './labels.ts';
+import { latestSamples } from './latest.ts';
+import { deltaTemporality, labelOf, matches, nanos } from './matchers.ts';
 import type { Part } from './parts.ts';
 import {
   atAllBounds,
@@ -17,7 +19,6 @@ import {
 import { filesAtOnce, overParts, type ReadOptions, reading, readServices, timeCondition, within } from './reading.ts';
 import { Collected, keyOf, type Samples } from './samples.ts';
 import type { SeriesType } from './series.ts';
-import { member } from './sql.ts';
 
 /**
  * Metrics under Prometheus' names. Notes on what it makes of OTLP:
@@ -72,6 +73,8 @@ export function metricReader(options: ReadOptions): MetricReader {
         return { items: items.slice(0, search.limit), next: undefined, incomplete: scan.incomplete || cut, warnings };
       }),
 
+    latest: (select, cancel) => latestSamples(options, select, cancel),
+
     select: (select, cancel) =>
       reading(options, cancel, async (session, parts): Promise<readonly Series[]> => {
         const range = {
@@ -101,21 +104,9 @@ export function metricReader(options: ReadOptions): MetricReader {
           for (const [index, timeMs] of timesMs.entries()) await expandHistogram(known, timeMs, all[index]!, into);
           if (before !== undefined) await expandHistogram(known, 0, all.at(-1)!, summing);
         }
-        const found = into.collected.series(relative);
-        return select.last === true ? found.map(lastSample) : found;
+        return into.collected.series(relative);
       }),
   };
-}
-
-/** Each part has given its own last one. */
-function lastSample({ timestampsMs, values, ...series }: Series): Series {
-  // Copied by its bits, as a NaN may be the marker of an end.
-  const at = values.length - 1;
-  return { ...series, timestampsMs: timestampsMs.slice(at), values: values.slice(at) };
-}
-
-function nanos(ms: number): bigint {
-  return BigInt(Math.max(0, Math.trunc(ms))) * 1_000_000n;
 }
 
 function summaryType(type: SeriesType): MetricType {
@@ -133,29 +124,6 @@ const expansions: { readonly [type in SeriesType]: readonly Suffix[] } = {
   exponential: ['_bucket', '_sum', '_count'],
   summary: ['', '_sum', '_count'],
 };
-
-/** A matcher as a condition on text, which may be NULL for an absent label. */
-function matches(matcher: LabelMatcher, text: string, params: Params): string {
-  const value = params.text(matcher.value);
-  switch (matcher.op) {
-    case '=':
-      return `coalesce(${text}, '') = ${value}`;
-    case '!=':
-      return `coalesce(${text}, '') <> ${value}`;
-    case '=~':
-      return `regexp_full_match(coalesce(${text}, ''), ${value}, 's')`;
-    case '!~':
-      return `NOT regexp_full_match(coalesce(${text}, ''), ${value}, 's')`;
-  }
-}
-
-/** A series' label as text; NULL where it has none. See `seriesLabels`. */
-function labelOf(name: string, params: Params): string {
-  const [point, resource] = ['labels', 'resource_labels'].map(
-    (column) => `json_extract_string(${member(column, name, params)}, '$')`,
-  );
-  return identityLabels.has(name) ? `coalesce(${resource}, ${point})` : `coalesce(${point}, ${resource})`;
-}
 
 /** Matchers on labels that only arise when a point is taken apart: `le` of buckets, `quantile` of summaries. */
 class LabelTest {
@@ -290,8 +258,6 @@ async function selectPart(
     series.set(id as bigint, { name: String(name), type: kind, labels, delta, wanted, made: new Map() });
   }
   if (series.size === 0) return;
-  // A running total needs each of its deltas.
-  const last = select.last === true && ![...series.values()].some(({ delta }) => delta);
   const where = `${timeCondition(range, params)} AND series IN (SELECT id ${chosen})`;
   if (into.before) {
     for (const [id, sum] of await session.rows(
@@ -303,10 +269,7 @@ async function selectPart(
       into.collected.deltasOf({ __name__: known.name, ...known.labels })?.addBefore(Number(sum));
     }
   }
-  const [counted] = await session.rows(
-    `SELECT count(${last ? 'DISTINCT series' : '*'}) FROM ${part.facts} WHERE ${where}`,
-    params,
-  );
+  const [counted] = await session.rows(`SELECT count(*) FROM ${part.facts} WHERE ${where}`, params);
   if (!into.before && Number(counted![0]) > select.samplesMax) {
     throw new Fault(
       'unprocessable',
@@ -314,19 +277,16 @@ async function selectPart(
     );
   }
   const samples = new Map<bigint, Samples>();
-  const record = (column: string) => `CASE WHEN type NOT IN ('gauge', 'counter') THEN ${column} END`;
-  const rows = `FROM ${part.facts} JOIN (SELECT id, type ${chosen}) ON id = series WHERE ${where}`;
   await session.chunks(
-    last
-      ? `SELECT series, max(time_unix_nano) // 1000000, arg_max(value, time_unix_nano),
-           ${record('arg_max(record, time_unix_nano)')} ${rows} GROUP BY series, type`
-      : `SELECT series, time_unix_nano // 1000000, value, ${record('record')} ${rows} ORDER BY series, time_unix_nano`,
+    `SELECT series, time_unix_nano // 1000000, value, CASE WHEN type NOT IN ('gauge', 'counter') THEN record END
+     FROM ${part.facts} JOIN (SELECT id, type ${chosen}) ON id = series
+     WHERE ${where} ORDER BY series, time_unix_nano`,
     params,
-    async (columns, count) => {
+    async (columns, rows) => {
       const ids = columns.u64(0);
       const times = columns.u64(1);
       const bits = columns.u64(2);
-      for (let row = 0; row < count; row++) {
+      for (let row = 0; row < rows; row++) {
         const known = series.get(ids[row]!);
         if (known === undefined) continue;
         const timeMs = Number(times[row]!);
@@ -365,9 +325,6 @@ function takeExponential(known: KnownSeries, timeMs: number, point: HistogramPoi
   found.timesMs.push(timeMs);
   found.points.push(point);
 }
-
-/** AggregationTemporality.DELTA of OTLP metrics.proto. */
-const deltaTemporality = 1;
 
 const staleBits = (BigInt(staleNanHigh) << 32n) | BigInt(staleNanLow);
 const scratch = new DataView(new ArrayBuffer(8));

@@ -2,6 +2,8 @@ import { type Clock, Fault } from '../../base/index.ts';
 import type {
   Access,
   LabelMatcher,
+  LatestSample,
+  LatestSelect,
   MetricReader,
   MetricSummary,
   Page,
@@ -38,6 +40,7 @@ export function prometheusReader(options: ReadOptions): MetricReader & AsyncDisp
     services: (range, cancel) => services(api, range, cancel),
     metrics: (search, cancel) => metrics(api, options.known.families, search, cancel),
     select: (select, cancel) => selectSeries(api, select, cancel),
+    latest: (select, cancel) => latest(api, select, cancel),
     promqlInstant: ({ query, timeMs }, cancel) => api.raw('query', { query, time: seconds(timeMs) }, cancel),
     promqlRange: ({ query, startMs, endMs, stepMs }, cancel) =>
       api.raw('query_range', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs) }, cancel),
@@ -170,9 +173,7 @@ async function selectSeries(api: Api, select: SeriesSelect, cancel: AbortSignal)
   let count = 0;
   const series: Series[] = [];
   for (const { metric, values = [] } of results) {
-    let inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
-    // last_over_time() would not tell when it was.
-    if (select.last === true) inside = inside.slice(-1);
+    const inside = values.filter(([at]) => Math.round(at * 1000) >= startMs);
     count += inside.length;
     if (count > samplesMax) {
       throw new Fault(
@@ -188,6 +189,23 @@ async function selectSeries(api: Api, select: SeriesSelect, cancel: AbortSignal)
     });
   }
   return series;
+}
+
+/** By a range vector: last_over_time() does not tell when it was. */
+async function latest(
+  api: Api,
+  { seriesMax, nonZero, ...select }: LatestSelect,
+  cancel: AbortSignal,
+): Promise<readonly LatestSample[]> {
+  const samplesMax = Number.POSITIVE_INFINITY; // the answer has a bound in bytes
+  const found = (await selectSeries(api, { ...select, samplesMax, deltasFrom: 'range' }, cancel)).map(
+    ({ labels, timestampsMs, values }) => ({ labels, timeMs: timestampsMs.at(-1)!, value: values.at(-1)! }),
+  );
+  const wanted = nonZero ? found.filter(({ value }) => value !== 0) : found;
+  if (wanted.length > seriesMax) {
+    throw new Fault('unprocessable', `there are more than ${seriesMax} series; narrow the matchers`);
+  }
+  return wanted;
 }
 
 /** A selector; what it compares is quoted, so that it is a value whatever it holds. */

@@ -1,4 +1,4 @@
-import type { LabelMatcher, Series, SeriesSelect } from '../../../src/stores/contract.ts';
+import type { LabelMatcher, Series } from '../../../src/stores/contract.ts';
 import { encodeOtlp } from '../../kit/otlp.ts';
 import { attributes, minute, resource, second, type Values, type World } from './given.ts';
 import { type Cases, never, type Question } from './suite.ts';
@@ -82,19 +82,13 @@ function expected(
 }
 
 /** Every sample of what matches, as `name{labels}`. Labels that a store adds for the scope (`otel_scope_…`) are its own matter. */
-function select(
-  name: string,
-  matchers: readonly LabelMatcher[],
-  from = -minute,
-  to = 20n * minute,
-  more: Partial<SeriesSelect> = {},
-): Question {
+function select(name: string, matchers: readonly LabelMatcher[], from = -minute, to = 20n * minute): Question {
   return {
     name,
     ask: async (readers, { start }) => {
       const ms = (at: bigint) => Number((start + at) / 1_000_000n);
       const found = await readers.metrics!.select(
-        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000, deltasFrom: 'stored', ...more },
+        { matchers, startMs: ms(from), endMs: ms(to), samplesMax: 10_000, deltasFrom: 'stored' },
         never,
       );
       const rows = found.map(({ labels, timestampsMs, values }) => ({
@@ -104,6 +98,24 @@ function select(
           .sort()
           .join(),
         samples: [...timestampsMs].map((time, index) => [time, values[index]]),
+      }));
+      return { rows: rows.sort((a, b) => (a.series < b.series ? -1 : 1)), incomplete: false };
+    },
+  };
+}
+
+/** The last sample of each series up to a time. */
+function latest(name: string, matchers: readonly LabelMatcher[], to: bigint, nonZero: boolean): Question {
+  return {
+    name,
+    ask: async (readers, { start }) => {
+      const ms = (at: bigint) => Number((start + at) / 1_000_000n);
+      const range = { startMs: ms(-minute), endMs: ms(to) };
+      const found = await readers.metrics!.latest({ matchers, ...range, seriesMax: 2, nonZero }, never);
+      const rows = found.map(({ labels, timeMs, value }) => ({
+        series: `${labels['__name__']} ${labels['route'] ?? ''}`,
+        timeMs,
+        value,
       }));
       return { rows: rows.sort((a, b) => (a.series < b.series ? -1 : 1)), incomplete: false };
     },
@@ -139,11 +151,14 @@ export const metricCases: Cases = {
     select('a counter by label', [named('http_requests_total'), { name: 'route', op: '=', value: '/pay' }]),
     select('by an expression', [named('http_requests_total'), { name: 'route', op: '=~', value: '/(pay|x)' }]),
     select('by what it is not', [named('http_requests_total'), { name: 'route', op: '!=', value: '/pay' }]),
-    select('the last samples of a time', [named('http_requests_total')], -minute, 2n * minute, {
-      samplesMax: 2,
-      last: true,
-    }),
-    select('the last sample of all time', [named('queue_size')], -minute, 20n * minute, { samplesMax: 1, last: true }),
+    latest('the last samples of a time', [named('http_requests_total')], 2n * minute, false),
+    latest(
+      'the last samples of a time that are not 0',
+      [{ name: '__name__', op: '=~', value: 'http_requests_total|queue_size' }],
+      0n,
+      true,
+    ),
+    latest('the last sample of all time', [named('queue_size')], 20n * minute, true),
     select('by an absent label', [named('queue_size'), { name: 'route', op: '=', value: '' }]),
     select('the buckets of a histogram', [named('http_duration_seconds_bucket')]),
     select('its sum', [named('http_duration_seconds_sum')]),
