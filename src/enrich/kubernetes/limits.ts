@@ -3,7 +3,7 @@
 const MiB = 1024 * 1024;
 
 /** Objects that one page of a list holds. A page is parsed in one go, which must not hold the loop for more than a few milliseconds; a pod has 5 to 10 kB. */
-export const pageObjects = { full: 100, metadata: 250 } as const;
+export const pageObjects = { full: 50, metadata: 100 } as const;
 /** One page of a list. Past it the list starts anew with half as many objects a page. */
 export const pageBytesMax = 32 * MiB;
 /** One line of a watch: past it the watch is given up and the list read anew. etcd takes objects of 1.5 MiB. */
