@@ -4,7 +4,7 @@ import { ingest } from './ingest.ts';
 import { query } from './query.ts';
 import { size } from './size.ts';
 import { rate, sustained } from './sustained.ts';
-import { systemNames } from './systems.ts';
+import { systemNames, usualSystems } from './systems.ts';
 
 const usage = `npm run bench [-- COMMAND [OPTIONS]]
 
@@ -18,7 +18,7 @@ const usage = `npm run bench [-- COMMAND [OPTIONS]]
 
 Options of ingest:
   --quick              traces over gRPC, 100 and 1,000 a request, 4 in flight, 3 s each
-  --peers LIST         of ${systemNames.join(',')} (all)
+  --peers LIST         of ${systemNames.join(',')} (${usualSystems.join(',')})
   --signal LIST        of traces,logs,metrics (all)
   --protocol LIST      of grpc,http (all)
   --batch LIST         items a request (100,1000)
@@ -52,7 +52,7 @@ const command = values.help ? 'help' : (positionals[0] ?? 'ingest');
 if (command === 'ingest') {
   const quick = values.quick;
   const good = await ingest({
-    systems: listed(values.peers, systemNames),
+    systems: listed(values.peers, systemNames, usualSystems),
     signals: listed(values.signal, ['traces', 'logs', 'metrics'], quick ? ['traces'] : undefined),
     protocols: listed(values.protocol, ['grpc', 'http'], quick ? ['grpc'] : undefined),
     batches: numbers(values.batch, [100, 1000]),

@@ -5,7 +5,9 @@ import { type LoadSignal, type Sink, startSink } from '../test/kit/load.ts';
 import { startProcess } from '../test/kit/process.ts';
 
 /** The systems that are compared. C0, C1, C2: the OpenTelemetry Collector; durable, embedded: two shapes of ours. */
-export const systemNames = ['C0', 'C1', 'C2', 'durable', 'embedded'] as const;
+export const systemNames = ['C0', 'C1', 'C2', 'durable', 'embedded', 'counted'] as const;
+/** Those that are compared unless others are asked for. */
+export const usualSystems = systemNames.filter((name) => name !== 'counted');
 export type SystemName = (typeof systemNames)[number];
 
 export const descriptions = {
@@ -14,6 +16,7 @@ export const descriptions = {
   C2: 'the same, sending queue in file_storage with fsync: true',
   durable: 'WatchingCat, log + forwarding over OTLP/gRPC, no embedded store',
   embedded: 'WatchingCat, log + embedded store',
+  counted: 'WatchingCat, log + embedded store + span metrics',
 } as const satisfies Record<SystemName, string>;
 
 /** A system under test, running. */
@@ -31,7 +34,7 @@ export interface System extends AsyncDisposable {
 
 export async function startSystem(name: SystemName, folder: string): Promise<System> {
   mkdirSync(folder, { recursive: true });
-  return name === 'durable' || name === 'embedded' ? startOurs(name, folder) : startPeer(name, folder);
+  return name === 'C0' || name === 'C1' || name === 'C2' ? startPeer(name, folder) : startOurs(name, folder);
 }
 
 /**
@@ -71,13 +74,13 @@ async function startPeer(name: 'C0' | 'C1' | 'C2', folder: string): Promise<Syst
 }
 
 /** Starts this repository's process, as a user does, with a data folder of its own. */
-async function startOurs(name: 'durable' | 'embedded', folder: string): Promise<System> {
+async function startOurs(name: 'durable' | 'embedded' | 'counted', folder: string): Promise<System> {
   const sink = name === 'durable' ? await startSink(join(folder, 'sink.log')) : undefined;
   const program = await startProcess({
     dataDir: join(folder, 'data'),
     env:
       sink === undefined
-        ? {}
+        ? { WATCHINGCAT_SPAN_METRICS: name === 'counted' ? 'on' : 'off' }
         : { WATCHINGCAT_FORWARD_OTLP_ENDPOINT: `http://${sink.grpc}`, WATCHINGCAT_EMBEDDED: 'off' },
   });
   return {
