@@ -186,6 +186,31 @@ it('Prometheus takes late samples and remote write', async () => {
   });
 });
 
+it('samples go before the volume is full', async () => {
+  const args = async (set: string) => (await render('default', ['--set', set])).container('prometheus').args;
+  expect(await args('storage.prometheus.persistence.size=10Gi')).toContain('--storage.tsdb.retention.size=8192MB');
+  expect((await args('storage.prometheus.persistence.enabled=false'))?.join()).not.toContain('retention.size');
+});
+
+it('spans in Elasticsearch go when their retention is over, which Jaeger does not see to', async () => {
+  const rendered = await render('default', ['--set', 'backend.retention.traces=3d']);
+  expect(rendered.environment('jaeger-retention')).toEqual({
+    ELASTICSEARCH_URL: 'http://elasticsearch.observability.svc.cluster.local:9200',
+    INDEX_PREFIX: 'watchingcat',
+    RETENTION: '3d',
+  });
+  expect((await render('no-stores')).names('CronJob')).toEqual([]);
+  const external = {
+    mode: 'external',
+    external: { url: 'https://a:9200', auth: 'apiKey', existingSecret: 'access', caKey: 'ca.crt' },
+  };
+  const own = await render(undefined, ['--set-json', `storage.elasticsearch=${JSON.stringify(external)}`]);
+  expect(own.environment('jaeger-retention')).toMatchObject({
+    ES_API_KEY: 'access/apiKey',
+    NODE_EXTRA_CA_CERTS: '/etc/elasticsearch/ca.crt',
+  });
+});
+
 it('Jaeger keeps spans in Elasticsearch where there is one, else in memory', async () => {
   const backends = async (args: readonly string[]): Promise<unknown> =>
     parse((await render('default', args)).file('jaeger', 'config.yaml')).extensions.jaeger_storage.backends.main;

@@ -21,6 +21,11 @@ function* factsOf(object: KubernetesObject): Generator<string> {
   const { kind, spec = {}, data = {}, rules = [] } = object;
   if (kind === 'Pod') yield* podFacts(spec as unknown as PodSpec);
   if (spec.replicas !== undefined) yield `replicas ${spec.replicas}`;
+  if (kind === 'CronJob') {
+    const { schedule, jobTemplate } = spec as unknown as { schedule: string; jobTemplate: KubernetesObject };
+    yield `schedule ${schedule}`;
+    if (jobTemplate.spec?.template) yield* podFacts(jobTemplate.spec.template.spec);
+  }
   if (spec.template) yield* podFacts(spec.template.spec);
   if (kind === 'Service') {
     const { clusterIP, internalTrafficPolicy, selector } = spec as Record<string, unknown>;

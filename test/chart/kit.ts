@@ -132,7 +132,8 @@ export class Rendered {
     return this.objects.flatMap(({ kind, metadata, spec }) => {
       if (kind === 'Pod')
         return [{ name: metadata.name, kind, labels: metadata.labels, spec: spec as unknown as PodSpec }];
-      const template = spec?.template;
+      const job = (spec?.['jobTemplate'] as { spec: NonNullable<KubernetesObject['spec']> } | undefined)?.spec;
+      const template = (job ?? spec)?.template;
       if (!template?.spec?.containers) return [];
       return [{ name: metadata.name, kind, labels: template.metadata.labels, spec: template.spec }];
     });
