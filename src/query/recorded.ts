@@ -1,5 +1,12 @@
 import { Fault } from '../base/index.ts';
-import { evaluateInstant, evaluateRange, type Series, type SeriesReader, staleMarkerBits } from '../promql/index.ts';
+import {
+  evaluateInstant,
+  evaluateRange,
+  parsePromql,
+  type Series,
+  type SeriesReader,
+  staleMarkerBits,
+} from '../promql/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, SeriesSelect } from '../stores/contract.ts';
 import { compileRegex } from '../stores/regex.ts';
 import { recordedStepMsMax, recordedStepsMax, samplesMax } from './limits.ts';
@@ -22,7 +29,7 @@ interface RecordedReader extends MetricReader {
  */
 export function withRecordedSeries(reader: MetricReader, rules: readonly RecordingRule[]): RecordedReader {
   const { promqlInstant, promqlRange } = reader;
-  // A name that a receiver uses, too, answers in any case, and tells nothing.
+  // A name that a receiver uses, too, answers in any case, and does not tell who recorded it.
   const own = new Set(rules.filter(({ name, sources }) => !sources.includes(name)).map(({ name }) => name));
   return {
     services: (range, cancel) => reader.services(range, cancel),
@@ -31,7 +38,10 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
 
     async isForUs(query, timeMs, cancel) {
       if (promqlInstant === undefined) return true;
-      if (!(query.match(/[a-zA-Z_:][\w:]*/g) ?? []).some((word) => own.has(word))) return false;
+      const words = new Set(query.match(/[a-zA-Z_:][\w:]*/g));
+      const asked = rules.filter(({ name }) => words.has(name));
+      if (asked.length === 0) return false;
+      if (!asked.some(({ name }) => own.has(name)) && !isOffered(query)) return false;
       // What is scraped from others under such a name has a job.
       const recorded = `count({__name__=~"${[...own].join('|')}",job=""})`;
       const { json } = await promqlInstant.call(reader, { query: recorded, timeMs }, cancel);
@@ -87,6 +97,17 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       return { ...page, items: items.slice(0, search.limit), incomplete: true, warnings: [...page.warnings, warning] };
     },
   };
+}
+
+/** Whether our engine can answer; a mistake is told by whoever is asked. */
+function isOffered(query: string): boolean {
+  try {
+    parsePromql(query);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof Fault) return false;
+    throw thrown;
+  }
 }
 
 /** Several rules read the same series; they are asked for once. */

@@ -34,6 +34,15 @@ interface ResourceLogs {
 /** After the last point, before the last event: as of this time the cluster is looked at. */
 export const recordedEndUnixNano = lastTime(recordedMetrics()) + 1_000_000_000n;
 
+/** The same, later: a Prometheus records from now on. */
+export function later<T>(resources: readonly T[], byNanos: bigint): readonly T[] {
+  const text = JSON.stringify(resources).replace(
+    /"((?:startT|observedT|t)imeUnixNano)":"(\d+)"/g,
+    (_, key: string, time: string) => `"${key}":"${BigInt(time) + byNanos}"`,
+  );
+  return JSON.parse(text) as readonly T[];
+}
+
 /** @param clusterName What the deployment's Collector stamps. */
 export function recordedMetrics(clusterName = ''): readonly ResourceMetrics[] {
   return lines<ResourceMetrics>('metrics').map(({ resource, scopeMetrics }) => ({
@@ -123,7 +132,7 @@ export async function embeddedStore() {
 let sequence = 0;
 
 /** One export request. */
-async function write(destination: Destination, signal: Signal, message: object): Promise<void> {
+export async function write(destination: Destination, signal: Signal, message: object): Promise<void> {
   const body = encodeOtlp(signal, message);
   const frames = [frame(++sequence, body, 1, recordedEndUnixNano)];
   const batch = { signal, logId: 'c1'.repeat(16), frames, records: 1, sizeBytes: body.byteLength };

@@ -89,7 +89,7 @@ const owners = [
   ['ReplicaSet', 'k8s_replicaset_name'],
 ] as const;
 
-/** Every pod that a receiver has told of, by cluster, namespace and name. */
+/** Every pod that a receiver has told of, in the order of cluster, namespace and name. */
 export function pods(of: Snapshot, events: ReadonlyMap<string, PodEvents>): readonly Pod[] {
   const drafts = new Map<string, Draft>();
   const draft = (reading: Reading): Draft | undefined => {
@@ -143,7 +143,9 @@ export function pods(of: Snapshot, events: ReadonlyMap<string, PodEvents>): read
     if (found === undefined || reading.timeMs < found.toldMs) continue;
     found.reason = label(reading, 'k8s_container_status_reason');
   }
-  return [...drafts.values()].map((each) => podOf(each, events.get(keyOf(each.cluster, each.namespace, each.name))));
+  // In one order, whatever the store's: so that sums are equal to the last digit.
+  const ordered = [...drafts].sort(([a], [b]) => (a < b ? -1 : 1));
+  return ordered.map(([key, each]) => podOf(each, events.get(key)));
 }
 
 function identity(reading: Reading): [cluster: string, namespace: string, name: string] {
