@@ -96,8 +96,7 @@ describe('under load of all signals', () => {
 
   /** Sends for so long. What was acknowledged is in the ledger. */
   async function loaded(ms: number): Promise<void> {
-    await using load = new Load(ledger, ports, randomFrom(round));
-    load.round = round++;
+    await using load = new Load(ledger, ports, randomFrom(round), round++);
     await sleep(ms);
     await load.stop();
     expect(load.unexpected).toEqual([]);

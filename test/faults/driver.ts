@@ -29,11 +29,13 @@ export class Load {
   readonly #workers: Promise<void>[];
   /** Answers that were neither success nor retryable, which no well-formed request may get. */
   readonly unexpected: string[] = [];
-  round = 0;
+  round: number;
   #stopping = false;
   #abandoned = false;
 
-  constructor(ledger: Ledger, ports: Ports, random: () => number) {
+  /** @param round Of each entry; points of a round are asked for together, so that it must not last five minutes. */
+  constructor(ledger: Ledger, ports: Ports, random: () => number, round = 0) {
+    this.round = round; // before the workers begin
     this.#ledger = ledger;
     this.#ports = ports;
     this.#random = random;
