@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embeddedStore, recordedEndUnixNano, recordedMetrics, said } from '../../test/kit/kubernetes.ts';
+import { cordonOf, embeddedStore, recordedEndUnixNano, recordedMetrics, said } from '../../test/kit/kubernetes.ts';
 import { createQueries, type Queries } from './queries.ts';
 import { shippedRules } from './recording-rules.ts';
 
@@ -214,6 +214,18 @@ it('whether a node takes no new pods is told by each backend that may ask the AP
   );
   expect('series' in answer && answer.series.map(({ labels, values }) => ({ labels, values: [...values] }))).toEqual([
     { labels: { __name__: 'kube_node_spec_unschedulable', ...node }, values: [1] },
+  ]);
+});
+
+it('which node is cordoned is told by our own metric, scraped', async () => {
+  await using other = await embeddedStore();
+  await other.metrics([cordonOf('node1', 1), cordonOf('node2', 0)]);
+  const { metricsInstant } = createQueries(other.readers);
+  const answer = await metricsInstant({ query: 'kube_node_spec_unschedulable', timeMs, budgetMs: undefined }, never);
+  if (!('series' in answer)) throw new Error('answered by a store');
+  expect(answer.series.map(({ labels, values }) => [labels, values[0]])).toEqual([
+    [{ __name__: 'kube_node_spec_unschedulable', cluster: 'east', node: 'node1' }, 1],
+    [{ __name__: 'kube_node_spec_unschedulable', cluster: 'east', node: 'node2' }, 0],
   ]);
 });
 

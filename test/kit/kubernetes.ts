@@ -77,6 +77,16 @@ export function said(name: string, attributes: Readonly<Record<string, string>>)
     .map(({ asDouble, asInt }) => asDouble ?? Number(asInt));
 }
 
+/** What a Collector makes of our own metric when it scrapes us: the resource is who was scraped, on whatever node that runs. */
+export function cordonOf(node: string, asDouble: 0 | 1): object {
+  const text = (of: Readonly<Record<string, string>>) =>
+    Object.entries(of).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+  const resource = { 'service.name': 'watchingcat-backend', 'k8s.node.name': 'another', 'k8s.cluster.name': 'east' };
+  const dataPoints = [{ timeUnixNano: String(recordedEndUnixNano), asDouble, attributes: text({ node }) }];
+  const metrics = [{ name: 'watchingcat_kubernetes_node_unschedulable', gauge: { dataPoints } }];
+  return { resource: { attributes: text(resource) }, scopeMetrics: [{ metrics }] };
+}
+
 /** The agent stamps its node on what host_metrics reads, which knows of no node. */
 function stamped(attributes: readonly Attribute[], clusterName: string): Attribute[] {
   const add = (key: string, value: string) => ({ key, value: { stringValue: value } });

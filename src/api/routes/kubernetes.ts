@@ -45,7 +45,7 @@ const node = z.object({
   unschedulable: z
     .boolean()
     .nullable()
-    .describe("Cordoned, by the kubelet's last event of 7 days; null where there is none"),
+    .describe("Cordoned, by the API server, or else the kubelet's last event of 7 days; null where neither is known"),
   conditions: z.array(z.object({ type: z.string(), status: z.enum(['True', 'False', 'Unknown']) })),
   pods: z.object({ count: z.int(), allocatable: known }),
   cpuCores: capacity,

@@ -62,7 +62,7 @@ const conditions = [
   ['NetworkUnavailable', 'k8s_node_condition_network_unavailable'],
 ] as const;
 
-export const nodeMetrics: readonly string[] = [
+const ofNodes: readonly string[] = [
   ...conditions.map(([, metric]) => metric),
   'k8s_node_allocatable_pods',
   'k8s_node_allocatable_cpu',
@@ -72,9 +72,20 @@ export const nodeMetrics: readonly string[] = [
   'k8s_node_filesystem_usage_bytes',
   'k8s_node_filesystem_capacity_bytes',
 ];
+/** Of which node is a label of the point: its resource is who was scraped, which runs on a node of its own. */
+const cordonMetric = 'watchingcat_kubernetes_node_unschedulable';
 
+export const nodeMetrics: readonly string[] = [...ofNodes, cordonMetric];
+
+/** @param cordoned What events say, where no metric tells. */
 export function nodes(of: Snapshot, pods: readonly Pod[], cordoned: ReadonlyMap<string, boolean>): readonly Node[] {
-  const table = tabulate(of, ['k8s_node_name'], new Set(nodeMetrics));
+  const table = tabulate(of, ['k8s_node_name'], new Set(ofNodes));
+  const told = new Map(
+    readings(of, cordonMetric).map((each) => [
+      keyOf(label(each, 'k8s_cluster_name'), label(each, 'node')),
+      each.value === 1,
+    ]),
+  );
   const placed = Map.groupBy(pods.filter(isActive), ({ cluster, node }) => keyOf(cluster, node));
   return [...table.values()].map(({ cluster, names: [name = ''], values }) => {
     const mine = placed.get(keyOf(cluster, name)) ?? [];
@@ -87,7 +98,7 @@ export function nodes(of: Snapshot, pods: readonly Pod[], cordoned: ReadonlyMap<
       cluster,
       name,
       status: ready === 'True' ? 'Ready' : ready === undefined ? undefined : 'NotReady',
-      unschedulable: cordoned.get(keyOf(cluster, name)),
+      unschedulable: told.get(keyOf(cluster, name)) ?? cordoned.get(keyOf(cluster, name)),
       conditions: known,
       pods: { count: mine.length, allocatable: values.get('k8s_node_allocatable_pods') },
       cpuCores: {

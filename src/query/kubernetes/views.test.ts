@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embeddedStore, recordedEndUnixNano, recordedEvents, recordedMetrics } from '../../../test/kit/kubernetes.ts';
+import {
+  cordonOf,
+  embeddedStore,
+  recordedEndUnixNano,
+  recordedEvents,
+  recordedMetrics,
+} from '../../../test/kit/kubernetes.ts';
 import { createQueries, type Queries } from '../queries.ts';
 
 // On what the receivers of a real cluster sent, twice: as of two clusters.
@@ -216,6 +222,9 @@ describe('events', () => {
     expect(await unschedulable()).toEqual([true]);
     await other.logs([event('node1', 'NodeSchedulable', 60n)]);
     expect(await unschedulable()).toEqual([false]);
+    // What the API server says of it, through this process's own metrics, goes before.
+    await other.metrics([cordonOf('node1', 1)]);
+    expect(await unschedulable()).toEqual([true]);
   });
 });
 
