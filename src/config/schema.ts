@@ -1,122 +1,41 @@
 import { z } from 'zod';
-import { signals } from '../base/index.ts';
-import { holdSecondsMax, logSizeBytesMin, portMax } from './limits.ts';
-import { readDurationMs, readSizeBytes } from './units.ts';
 import {
-  checkHeaders,
-  readAddressRanges,
-  readChosenKeys,
-  readGrpcEndpoint,
-  readHeaderList,
-  readHttpUrl,
-  readKubernetesAccess,
-  readPeerNames,
-  readSignalSet,
-} from './values.ts';
+  addressRanges,
+  chosenKeys,
+  count,
+  durationMs,
+  grpcEndpoint,
+  headers,
+  holdMs,
+  host,
+  httpUrl,
+  httpUrlOrOff,
+  keys,
+  kubernetesAccess,
+  logLevel,
+  logLevels,
+  logSizeBytes,
+  oneOf,
+  onOff,
+  path,
+  peerNames,
+  port,
+  read,
+  secret,
+  shardCount,
+  signalSet,
+  sizeBytes,
+  store,
+  text,
+  token,
+  word,
+} from './fields.ts';
 
 // The one schema. Defaults, environment variables, flags, the YAML file's keys, the JSON Schema and the reference in
 // docs/configuration.md all come from here. A setting's names follow from its place: `otlp.grpcPort` in the file is
 // WATCHINGCAT_OTLP_GRPC_PORT in the environment and --otlp-grpc-port on the command line.
 
-const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
-
-const scalar = z.union([z.string(), z.number()], { error: 'a text or a number' });
-const text = z.string({ error: 'a text' });
-
-/** A setting whose text must be understood; `expected` completes "expected …". */
-function read<In, Out>(input: z.ZodType<In, In>, expected: string, reader: (raw: In) => Out | undefined) {
-  return input.transform((raw, context): Out => {
-    const value = reader(raw);
-    if (value !== undefined) return value;
-    context.issues.push({ code: 'custom', message: expected, input: raw });
-    return z.NEVER;
-  });
-}
-
-const port = read(scalar, `a port from 0 to ${portMax} (0 = any free port)`, (raw) => {
-  const value = /^\d{1,5}$/.test(String(raw)) ? Number(raw) : Number.NaN;
-  return value <= portMax ? value : undefined;
-});
-const durationMs = read(text, 'a duration such as 7d, 12h or 30m', (raw) => readDurationMs(raw) || undefined);
-const sizeBytes = read(scalar, 'a size such as 4GiB, 512MiB or a number of bytes', (raw) => readSizeBytes(String(raw)));
-const logSizeBytes = read(scalar, `a size such as 4GiB, at least ${logSizeBytesMin / 2 ** 20}MiB`, (raw) => {
-  const bytes = readSizeBytes(String(raw));
-  return bytes !== undefined && bytes >= logSizeBytesMin ? bytes : undefined;
-});
-const word = read(scalar, 'a text without control characters, up to 255 characters', (raw) =>
-  /^[^\p{Cc}]{1,255}$/u.test(String(raw)) ? String(raw) : undefined,
-);
-const host = read(text, 'an IP address or a host name to listen on, without a port', (raw) =>
-  /^[A-Za-z0-9._-]{1,253}$/.test(raw) || /^[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?$/.test(raw) ? raw : undefined,
-);
-const path = read(text, 'the path of a file or folder', (raw) => (raw !== '' && !raw.includes('\0') ? raw : undefined));
-const grpcEndpoint = read(text, 'a URL such as http://collector:4317 or https://collector:4317', readGrpcEndpoint);
-const headers = read(
-  z.union([z.string(), z.record(z.string(), z.string())], { error: 'name=value,name=value or a map of texts' }),
-  'name=value,name=value (values percent-encoded), names as HTTP/2 has them, in lower case',
-  (raw) => (typeof raw === 'string' ? readHeaderList(raw) : checkHeaders(Object.entries(raw))),
-);
-const signalSet = read(
-  z.union([z.string(), z.boolean(), z.array(z.string())], { error: `some of ${signals.join(', ')}, or off` }),
-  `some of ${signals.join(', ')}, separated by commas, or off`,
-  readSignalSet,
-);
-const httpUrl = (example: string) => read(text, `a URL such as ${example}, without user and password`, readHttpUrl);
-const httpUrlOrOff = (example: string) =>
-  read(text, `a URL such as ${example}, without user and password, or off`, (raw) =>
-    /^off$/i.test(raw) ? ('off' as const) : readHttpUrl(raw),
-  );
-const secret = read(text, 'a text of one line', (raw) => (/^[\x20-\x7e\u00a0-\uffff]+$/.test(raw) ? raw : undefined));
-const count = read(scalar, 'a whole number', (raw) => (/^\d{1,9}$/.test(String(raw)) ? Number(raw) : undefined));
-const shardCount = read(scalar, 'a number from 1 to 64', (raw) =>
-  /^[1-9]\d?$/.test(String(raw)) && Number(raw) <= 64 ? Number(raw) : undefined,
-);
-const peerNames = read(
-  z.union([z.string(), z.array(z.string())], { error: 'host names' }),
-  'host names or IP addresses, separated by commas, each with a port where it is not peersPort',
-  readPeerNames,
-);
-const token = read(text, 'a text of one line without spaces, at least 16 characters', (raw) =>
-  /^[\x21-\x7e]{16,4096}$/.test(raw) ? raw : undefined,
-);
-const onOff = read(z.union([z.string(), z.boolean()], { error: 'on or off' }), 'on or off', (raw) => {
-  if (typeof raw === 'boolean') return raw;
-  return /^(on|true)$/i.test(raw) ? true : /^(off|false)$/i.test(raw) ? false : undefined;
-});
-const keys = read(
-  z.union([z.string(), z.array(z.string())], { error: 'attribute keys' }),
-  'attribute keys, separated by commas, or off',
-  (raw): readonly string[] | undefined => {
-    if (raw === 'off') return [];
-    const list = (typeof raw === 'string' ? raw.split(',') : raw).map((key) => key.trim());
-    return list.every((key) => key !== '' && !/\p{Cc}/u.test(key)) ? list : undefined;
-  },
-);
-const listed = z.union([z.string(), z.boolean(), z.array(z.string())], { error: 'a list, or off' });
-const chosenKeys = read(listed, 'keys separated by commas, * for all, or off', readChosenKeys);
-const kubernetesAccess = read(
-  z.union([z.string(), z.boolean()], { error: 'off, in-cluster, or the path of a kubeconfig' }),
-  'off, in-cluster, or the path of a kubeconfig',
-  readKubernetesAccess,
-);
-const holdMs = read(scalar, `a duration up to ${holdSecondsMax}s such as 2s, or 0`, (raw) => {
-  const ms = String(raw) === '0' ? 0 : readDurationMs(String(raw));
-  return ms !== undefined && ms <= holdSecondsMax * 1000 ? ms : undefined;
-});
-const addressRanges = read(
-  listed,
-  'addresses and ranges such as 10.0.0.0/8 or fd00::1, separated by commas, or off',
-  readAddressRanges,
-);
-function oneOf<Name extends string>(...names: readonly Name[]) {
-  return read(scalar, `one of ${names.join(', ')}`, (raw) => names.find((name) => name === String(raw)));
-}
-function store<Name extends string>(name: Name) {
-  const names = ['embedded', name] as const;
-  return read(text, `embedded or ${name}`, (raw) => names.find((each) => each === raw));
-}
-const logLevel = read(text, `one of ${logLevels.join(', ')}`, (raw) => logLevels.find((level) => level === raw));
+export type { LogLevel } from './fields.ts';
 
 /** How a destination lets us in, the same settings for each. */
 function access(to: string, apiKey: string) {

@@ -4,7 +4,6 @@ import { PlainCluster, podOf } from '../../../test/kit/cluster-view.ts';
 import { enrichedBy, requestOf, resourcesOf } from '../../../test/kit/enrich.ts';
 import { systemClock } from '../../base/index.ts';
 import { defaultLimits, walk } from '../../otlp/index.ts';
-import { addedBytesMax } from '../limits.ts';
 import type { ContainerFacts, PodFacts } from './contract.ts';
 import { type KubernetesEnrichmentOptions, kubernetesEnrichment } from './enrichment.ts';
 
@@ -360,39 +359,6 @@ it('counts records by how their pod was found', async () => {
       { signal: 'logs', source: 'connection', records: 2 },
     ],
     missed: [{ signal: 'logs', reason: 'off', records: 2 }],
-  });
-});
-
-describe('a request of a thousand pods', () => {
-  const pods = Array.from({ length: 1_000 }, (_, index) => ({ 'k8s.pod.uid': `uid-${index}` }));
-  const large = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`label-${index}`, 'x'.repeat(4_000)]));
-  const full = new PlainCluster();
-  pods.forEach(({ 'k8s.pod.uid': uid }, index) => {
-    full.put(podOf({ uid, name: `pod-${index}`, labels: large }));
-  });
-  const request = requestOf('logs', ...pods);
-
-  it('has for each what the cluster knows of it', async () => {
-    const { enrich } = kubernetesEnrichment(full, options);
-    const { bytes, services } = await enrichedBy(enrich, 'logs', request);
-    expect(resourcesOf('logs', bytes).map((pairs) => Object.fromEntries(pairs)['k8s.pod.name'])).toEqual(
-      pods.map((_, index) => `pod-${index}`),
-    );
-    expect(services).toEqual(pods.map(() => 'cart'));
-  });
-
-  it('grows by a bounded number of bytes: the last of them go without', async () => {
-    const enrichment = kubernetesEnrichment(full, { ...options, labels: 'all' });
-    const { bytes } = await enrichedBy(enrichment.enrich, 'logs', request);
-    const named = resourcesOf('logs', bytes).map((pairs) => pairs.length > 1);
-    const first = named.indexOf(false);
-    expect(named.slice(first)).toEqual(named.slice(first).map(() => false));
-    expect(bytes.length - request.length).toBeGreaterThan(addedBytesMax - 50_000);
-    expect(bytes.length - request.length).toBeLessThan(addedBytesMax + 50_000);
-    expect(enrichment.counts()).toEqual({
-      matched: [{ signal: 'logs', source: 'pod_uid', records: first }],
-      missed: [{ signal: 'logs', reason: 'too_much', records: 1_000 - first }],
-    });
   });
 });
 
