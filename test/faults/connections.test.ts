@@ -180,10 +180,18 @@ describe('B24 more connections than there may be', () => {
     await serve();
     expect((await rawGrpc(world.grpcPort, [Buffer.alloc(5)])).grpcStatus).toBe(0);
     // They have nothing to say, and their places become free.
-    const told = await Promise.all(idle.map((each) => each.told));
+    // Where many come at once, the kernel lets go of some that it has answered, and as they say nothing they never hear of it:
+    // those are open here when the process has none left.
+    const told: Buffer[] = [];
+    for (const each of idle) void each.told.then((words) => told.push(words));
+    const inUse = () => world.metric('watchingcat_receiver_connections{listener="http"}');
+    await eventually(inUse, (count) => count <= 1, 300_000);
+    await sleep(2_000);
     expect(await refused()).toBe(told.filter((each) => each.length === 0).length);
+    expect(told.length).toBeGreaterThan(8192);
     const words = new Set(told.map((each) => each.toString('latin1').split('\r\n', 1)[0]));
     expect([...words].sort()).toEqual(['', 'HTTP/1.1 408 Request Timeout']);
+    for (const { socket } of idle) socket.destroy();
     first.destroy();
     expect(await world.wellMeant()).toBe(answered);
     expect(await world.lost()).toEqual([]);
