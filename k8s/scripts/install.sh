@@ -261,7 +261,7 @@ if ! helm_in upgrade --install "$release" "$chart" --create-namespace "$@" >"$wo
   exit "$found_problem"
 fi
 # What the API server warns of is said, in its words.
-grep -i '^W[0-9]* \|^warning:' "$work/helm" >&2 || :
+sed -n 's/.*[Ww]arning: //p' "$work/helm" | sed -e 's/"$//' -e 's/\\"/"/g' | while IFS= read -r warning; do note "$warning"; done
 good "release $release is in namespace $namespace"
 
 if [ "$waits" = yes ] && ! follow "$timeout"; then

@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { k8s, run } from '../cluster/kit/kubernetes.ts';
+import { run } from '../cluster/kit/kubernetes.ts';
+import { repository } from '../kit/documents.ts';
 import { temporaryFolder } from '../kit/process.ts';
 
 // k8s/scripts without a cluster: how they are called, and what they reckon. Against a cluster: test/cluster/scripts.test.ts.
 
-const scripts = join(k8s, 'scripts');
+const scripts = join(repository, 'k8s/scripts');
 const program = (name: string) => ['/usr/bin', '/bin'].map((folder) => join(folder, name)).find(existsSync);
 // macOS has a bash of 2007 as its sh, Debian dash, Alpine busybox.
 const shells = ['sh', 'bash', 'busybox'].filter((name) => program(name) !== undefined);
@@ -124,6 +125,101 @@ describe.each(shells)('in %s', (shell) => {
   });
 });
 
+// What the API server says of a pod, and what it comes down to. `Deployment web` has two pods, one of them ready.
+const waiting = (reason: string, message = '') => `waiting|web|web-1|main|${reason}|app:1|"${message}"`;
+const unscheduled = (message: string) => `unscheduled|web|web-1|-|Unschedulable|-|"${message}"`;
+describe('a pod that is not ready', () => {
+  it.each<{ name: string; pods?: string[]; refused?: string; events?: string[]; workload?: string; problem: string }>([
+    { name: 'nothing is known', pods: ['running|web|web-1|main|-|app:1|'], problem: '' },
+    {
+      name: 'no image',
+      pods: [waiting('ImagePullBackOff', 'Back-off pulling image')],
+      problem: 'image web web-1 main app:1 "Back-off pulling image"',
+    },
+    { name: 'never pulled', pods: [waiting('ErrImageNeverPull')], problem: 'image web web-1 main app:1 ""' },
+    {
+      name: 'no Secret',
+      pods: [waiting('CreateContainerConfigError', 'secret \\"token\\" not found')],
+      problem: 'config web web-1 main app:1 "secret \\"token\\" not found"',
+    },
+    {
+      name: 'ends again and again',
+      pods: [waiting('CrashLoopBackOff'), 'ended|web|web-1|main|Error|app:1|exit code 3'],
+      problem: 'crash web web-1 main app:1 exit code 3',
+    },
+    {
+      name: 'has ended once, and runs',
+      pods: ['running|web|web-1|main|-|app:1|', 'ended|web|web-1|main|Error|app:1|exit code 3'],
+      problem: '',
+    },
+    {
+      name: 'too little memory',
+      pods: [waiting('CrashLoopBackOff'), 'ended|web|web-1|main|OOMKilled|app:1|exit code 137'],
+      problem: 'memory web web-1 main app:1 exit code 137',
+    },
+    {
+      name: 'no room',
+      pods: [unscheduled('0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory.')],
+      problem: 'capacity web web-1 - - "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory."',
+    },
+    {
+      name: 'a port that is taken',
+      pods: [unscheduled("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.")],
+      problem: `port web web-1 - - "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."`,
+    },
+    {
+      name: 'no volume',
+      pods: [unscheduled('0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.')],
+      problem: 'volume web web-1 - - "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."',
+    },
+    {
+      name: 'a taint',
+      pods: [unscheduled('0/1 nodes are available: 1 node(s) had untolerated taint {team: ml}.')],
+      problem: 'nodes web web-1 - - "0/1 nodes are available: 1 node(s) had untolerated taint {team: ml}."',
+    },
+    {
+      name: 'a mount that fails',
+      pods: [waiting('ContainerCreating')],
+      events: ['FailedMount|Pod|web-1|"configmap \\"rules\\" not found"'],
+      problem: 'mount web web-1 - - "configmap \\"rules\\" not found"',
+    },
+    {
+      name: 'a quota',
+      refused: 'refused|web|"pods \\"web-1\\" is forbidden: exceeded quota: tight"',
+      problem: 'quota web - - - "pods \\"web-1\\" is forbidden: exceeded quota: tight"',
+    },
+    {
+      name: 'Pod Security, of a DaemonSet, by its last event',
+      workload: 'DaemonSet web 1 1 2 0 0 2',
+      events: [
+        'FailedCreate|DaemonSet|web|"old"',
+        'FailedCreate|DaemonSet|web|"violates PodSecurity \\"baseline:latest\\""',
+      ],
+      problem: 'podsecurity web - - - "violates PodSecurity \\"baseline:latest\\""',
+    },
+    {
+      name: 'somebody else’s webhook',
+      refused: 'refused|web|"admission webhook denied the request"',
+      problem: 'refused web - - - "admission webhook denied the request"',
+    },
+    {
+      name: 'that of a workload that is ready is none',
+      workload: 'Deployment web 1 1 2 2 2 2',
+      pods: [waiting('ErrImagePull')],
+      problem: '',
+    },
+  ])('$name', async ({ pods = [], refused = '', events = [], workload = 'Deployment web 1 1 2 2 1 2', problem }) => {
+    await using folder = await temporaryFolder();
+    const files = { workloads: workload, pods: pods.join('\n'), refused, events: events.join('\n') };
+    for (const [name, text] of Object.entries(files)) {
+      const lines = text === '' ? '' : `${text}\n`;
+      writeFileSync(join(folder.path, name), name === 'workloads' ? lines : lines.replaceAll('|', '\t'));
+    }
+    const command = `work='${folder.path}'; . "${scripts}/lib/progress.sh"; classify; cat "$work/problems"`;
+    expect((await call('sh', command, '')).replaceAll('\t', ' ')).toBe(problem);
+  });
+});
+
 /** Calls a function of the scripts. @returns what it wrote, trimmed. */
 async function call(shell: string, command: string, input: string): Promise<string> {
   const parts = ['talk', 'cluster', 'capacity'].map((name) => `. "${join(scripts, 'lib', name)}.sh"`);
@@ -141,13 +237,14 @@ it('says where kubectl is had, where there is none', async () => {
     const path = program(name);
     if (path !== undefined) symlinkSync(path, join(bin, name));
   }
-  const { code, stderr } = await run(join(scripts, 'install.sh'), [], { env: { PATH: bin } });
+  const { code, stderr } = await run('env', [`PATH=${bin}`, join(scripts, 'install.sh')]);
   expect(stderr).toContain('kubectl is not there');
   expect(code).toBe(1);
 });
 
 it.skipIf(program('shellcheck') === undefined)('shellcheck finds nothing', async () => {
-  const library = readdirSync(join(scripts, 'lib')).map((name) => join('lib', name));
-  const { stdout } = await run('shellcheck', ['-x', 'install.sh', 'uninstall.sh', ...library], { cwd: scripts });
+  const library = readdirSync(join(scripts, 'lib')).map((name) => `lib/${name}`);
+  const files = ['install.sh', 'uninstall.sh', ...library].map((name) => join(scripts, name));
+  const { stdout } = await run('shellcheck', ['-x', '-P', scripts, ...files]);
   expect(stdout).toBe('');
 });
