@@ -101,6 +101,9 @@ async function startOurs(name: 'durable' | 'embedded' | 'counted', folder: strin
 /** Items of a signal that the embedded store has taken, from the counters at /metrics. */
 export async function storedItems(rest: string, signal: LoadSignal): Promise<number> {
   const text = await (await fetch(`${rest}/metrics`)).text();
-  const line = new RegExp(`^watchingcat_destination_sent\\w*\\{(?=[^}]*signal="${signal}")[^}]*\\} (\\S+)`, 'm');
+  const line = new RegExp(
+    `^watchingcat_destination_sent\\w*\\{(?=[^}]*destination="embedded")(?=[^}]*signal="${signal}")[^}]*\\} (\\S+)`,
+    'm',
+  );
   return Number(line.exec(text)?.[1] ?? 0);
 }
