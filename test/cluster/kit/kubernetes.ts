@@ -6,72 +6,30 @@ import { backendsHome, runProgram } from '../../kit/program.ts';
 
 // A real cluster of one node, made by `shared/cluster`, and programs that are run against it.
 
-const folder = fileURLToPath(new URL('../../../../shared/cluster/', import.meta.url));
+const shared = fileURLToPath(new URL('../../../../shared/cluster/', import.meta.url));
+export const kubeconfig = join(backendsHome(), 'run/kubeconfig');
+const environment: NodeJS.ProcessEnv = {
+  KUBECONFIG: kubeconfig,
+  PATH: [join(backendsHome(), 'cluster/bin'), join(backendsHome(), 'bin'), process.env['PATH']].join(delimiter),
+};
 
-/** Folder of the chart, the scripts and the examples. */
-export const k8s = fileURLToPath(new URL('../../../k8s', import.meta.url));
-
-/** How a program ended, and what it wrote. */
+/** How a program ended, and what it wrote: any end is an answer. */
 export interface Ended {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-export interface Cluster extends AsyncDisposable {
-  /** Environment in which kubectl, helm and the scripts reach the cluster. */
-  readonly env: NodeJS.ProcessEnv;
-  /** @returns stdout. @throws Error with what kubectl wrote when it fails. */
-  kubectl(...args: readonly string[]): Promise<string>;
-  /** Creates or changes objects. */
-  apply(...objects: readonly unknown[]): Promise<void>;
-  /** Runs a program, whatever it ends with, at most `timeoutMs` (5 minutes). `input` is its stdin. */
-  run(command: string, args: readonly string[], options?: RunOptions): Promise<Ended>;
-  /** Puts images, tar files of `shared/cluster/make-image`, into the node. */
-  loadImages(...files: readonly string[]): Promise<void>;
-}
-
-export interface RunOptions {
-  readonly env?: NodeJS.ProcessEnv;
-  readonly input?: string;
-  readonly cwd?: string;
-  readonly timeoutMs?: number;
-}
-
-/** Starts the cluster, or takes the one that runs; ends it only where it has started it. */
-export async function openCluster(): Promise<Cluster> {
-  const { stdout } = await runProgram(join(folder, 'up'), [], { timeoutMs: 200_000 });
-  const wasUp = stdout.includes('already up');
-  const home = backendsHome();
-  const env = {
-    KUBECONFIG: join(home, 'run/kubeconfig'),
-    PATH: [join(home, 'cluster/bin'), join(home, 'bin'), process.env['PATH']].join(delimiter),
-  };
-  return {
-    env,
-    kubectl: async (...args) => (await runProgram('kubectl', args, { env })).stdout,
-    async apply(...objects) {
-      const items = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
-      const { code, stderr } = await run('kubectl', ['apply', '-f', '-'], { env, input: items });
-      if (code !== 0) throw new Error(`kubectl apply ended with ${code}: ${stderr}`);
-    },
-    run: (command, args, options) => run(command, args, { ...options, env: { ...env, ...options?.env } }),
-    async loadImages(...files) {
-      await runProgram(join(folder, 'load-image'), files, { timeoutMs: 200_000 });
-    },
-    async [Symbol.asyncDispose]() {
-      if (!wasUp) await runProgram(join(folder, 'down'), []);
-    },
-  };
-}
-
-/** Runs a program to its end, whatever that is. */
-export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+/** Runs a program, which finds kubectl, helm and the cluster, at most `timeoutMs` (2 minutes). `input` is its stdin. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { input?: string; timeoutMs?: number } = {},
+): Promise<Ended> {
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-    cwd: options.cwd,
-    timeout: options.timeoutMs ?? 300_000,
+    env: { ...process.env, ...environment },
+    timeout: options.timeoutMs ?? 120_000,
     killSignal: 'SIGKILL',
   });
   const out: string[] = [];
@@ -82,4 +40,26 @@ export async function run(command: string, args: readonly string[], options: Run
   child.stdin.end(options.input ?? '');
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout: out.join(''), stderr: err.join('') };
+}
+
+/** @returns stdout of kubectl. @throws Error with what it wrote when it fails. */
+export async function kubectl(...args: readonly string[]): Promise<string> {
+  return (await runProgram('kubectl', args, { env: environment })).stdout;
+}
+
+/** Makes or changes objects. */
+export async function apply(...items: readonly unknown[]): Promise<void> {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  const { code, stderr } = await run('kubectl', ['apply', '-f', '-'], { input: list });
+  if (code !== 0) throw new Error(`kubectl apply ended with ${code}: ${stderr}`);
+}
+
+/** Starts the cluster where it is not up, and puts images, tar files, into its node. @returns what ends it again. */
+export async function startCluster(...images: readonly string[]): Promise<() => Promise<void>> {
+  const { stdout } = await runProgram(join(shared, 'up'), [], { timeoutMs: 240_000 });
+  if (images.length > 0) await runProgram(join(shared, 'load-image'), images, { timeoutMs: 240_000 });
+  return async () => {
+    // One that was up already is somebody else's.
+    if (!stdout.includes('already up')) await runProgram(join(shared, 'down'), []);
+  };
 }
