@@ -107,6 +107,11 @@ describe('data sources', () => {
       JAEGER_BEARER_TOKEN: 'jaeger-access/bearerToken',
     });
   });
+  it('lead from logs and traces to each other, with dollar signs that Grafana does not take for its environment', async () => {
+    const text = (await render('default')).file('grafana', 'datasources.yaml');
+    expect(text).toContain('url: $${__value.raw}');
+    expect(text.replaceAll('$$', '')).not.toContain('$');
+  });
   it('further ones are added', async () => {
     const given = sources((await render('everything')).file('grafana', 'datasources.yaml'));
     expect(given.map(({ name }) => name)).toContain('Other');
