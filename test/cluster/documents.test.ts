@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Block, blocksOf, repository } from '../kit/documents.ts';
-import { embeddedImages } from './kit/embedded-images.ts';
-import { exampleImage } from './kit/example-image.ts';
-import { run, startCluster } from './kit/kubernetes.ts';
+import { startCluster } from './kit/cluster.ts';
+import { run } from './kit/kubernetes.ts';
+import { imagesOf } from './kit/release.ts';
 
 // Every command of the documents about Kubernetes, as it stands there, one document after the other, by a person who has
 // nothing but a cluster. Which blocks are not run, and why, stands in their first line, and in test/scripts/documents.test.ts.
 
-let stopCluster: (() => Promise<void>) | undefined;
 let folder: string;
 /** What the agent keeps on its node; the test's node has this folder of the machine. */
 const checkpoints = '/var/lib/watchingcat';
@@ -22,17 +21,14 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'watchingcat-documents-'));
   // Where commands are run: what they write stays out of the repository.
   await symlink(join(repository, 'k8s'), join(folder, 'k8s'));
-  stopCluster = await startCluster(
-    ...(await embeddedImages(join(folder, 'images'))),
-    await exampleImage('docker.io/watchingcat/example-shop:0.1.0', join(folder, 'images/example')),
-  );
+  const shop = 'docker.io/watchingcat/example-shop:0.1.0';
+  await startCluster([...(await imagesOf('--set', 'profile=embedded')), shop]);
 }, 600_000);
 afterAll(async () => {
   await run('helm', ['uninstall', 'watchingcat', '-n', 'observability']);
   await run('kubectl', ['delete', 'namespace', 'observability', 'shop', '--ignore-not-found', '--timeout=150s'], {
     timeoutMs: 160_000,
   });
-  await stopCluster?.();
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   if (!hadCheckpoints) await rm(checkpoints, { recursive: true, force: true });
 }, 300_000);

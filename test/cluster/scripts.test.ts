@@ -3,20 +3,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, type TestContext } from 'vitest';
 import { repository } from '../kit/documents.ts';
 import { temporaryFolder } from '../kit/process.ts';
-import { apply, type Ended, kubeconfig, kubectl, run, startCluster } from './kit/kubernetes.ts';
+import { startCluster } from './kit/cluster.ts';
+import { apply, type Ended, kubeconfig, kubectl, run } from './kit/kubernetes.ts';
 
 // install.sh and uninstall.sh against a real cluster that lacks something each time: what is said, and what is done.
 
-let stopCluster: (() => Promise<void>) | undefined;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 
 beforeAll(async () => {
-  stopCluster = await startCluster();
+  await startCluster([]);
   folder = await temporaryFolder();
 });
 afterAll(async () => {
   await folder?.[Symbol.asyncDispose]();
-  await stopCluster?.();
 });
 
 /** A namespace that is removed after the test, with what is in it. */

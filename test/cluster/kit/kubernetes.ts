@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { backendsHome, runProgram } from '../../kit/program.ts';
 
-// A real cluster of one node, made by `shared/cluster`, and programs that are run against it.
+// Programs that are run against the cluster of cluster.ts.
 
-const shared = fileURLToPath(new URL('../../../../shared/cluster/', import.meta.url));
 export const kubeconfig = join(backendsHome(), 'run/kubeconfig');
 const environment: NodeJS.ProcessEnv = {
   KUBECONFIG: kubeconfig,
@@ -52,14 +50,4 @@ export async function apply(...items: readonly unknown[]): Promise<void> {
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
   const { code, stderr } = await run('kubectl', ['apply', '-f', '-'], { input: list });
   if (code !== 0) throw new Error(`kubectl apply ended with ${code}: ${stderr}`);
-}
-
-/** Starts the cluster where it is not up, and puts images, tar files, into its node. @returns what ends it again. */
-export async function startCluster(...images: readonly string[]): Promise<() => Promise<void>> {
-  const { stdout } = await runProgram(join(shared, 'up'), [], { timeoutMs: 240_000 });
-  if (images.length > 0) await runProgram(join(shared, 'load-image'), images, { timeoutMs: 240_000 });
-  return async () => {
-    // One that was up already is somebody else's.
-    if (!stdout.includes('already up')) await runProgram(join(shared, 'down'), []);
-  };
 }
