@@ -126,7 +126,7 @@ it.concurrent('names a StorageClass that is not there before anything is install
   const namespace = await namespaceOf(context, 'no-class');
   const { code, stderr } = await install(namespace, ['--set', 'global.storageClass=gold']);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/there is no StorageClass gold\n.*with one of: standard/);
+  expect(stderr).toMatch(/there is no StorageClass gold\n.*with one of: .*standard/);
   expect(await releases(namespace)).toBe('');
 });
 
