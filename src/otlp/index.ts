@@ -20,6 +20,7 @@ export {
   resourceHas,
   resourceText,
   spliceResources,
+  writeTextArray,
 } from './resource.ts';
 export {
   decodeExportResponse,

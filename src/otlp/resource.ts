@@ -20,18 +20,21 @@ export function encodeResourceAttribute(key: string, value: string | readonly st
   writer.string(1, key);
   const any = writer.begin(2);
   if (typeof value === 'string') writer.string(1, value);
-  else {
-    const array = writer.begin(5);
-    for (const each of value) {
-      const element = writer.begin(1);
-      writer.string(1, each);
-      writer.end(element);
-    }
-    writer.end(array);
-  }
+  else writeTextArray(writer, value);
   writer.end(any);
   writer.end(attribute);
   return writer.finish();
+}
+
+/** An array of texts as the value of an AnyValue that has begun. */
+export function writeTextArray(writer: Writer, texts: readonly string[]): void {
+  const array = writer.begin(5);
+  for (const text of texts) {
+    const element = writer.begin(1);
+    writer.string(1, text);
+    writer.end(element);
+  }
+  writer.end(array);
 }
 
 /** Keys of a resource's attributes, and the values of those that are texts. Of a key that occurs twice the first counts. */

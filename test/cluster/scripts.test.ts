@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, type TestContext } from 'vitest';
 import { repository } from '../kit/documents.ts';
 import { temporaryFolder } from '../kit/process.ts';
+import type { Ended } from '../kit/program.ts';
 import { startCluster } from './kit/cluster.ts';
-import { apply, type Ended, kubeconfig, kubectl, run } from './kit/kubernetes.ts';
+import { apply, kubeconfig, kubectl, run } from './kit/kubernetes.ts';
 
 // install.sh and uninstall.sh against a real cluster that lacks something each time: what is said, and what is done.
 

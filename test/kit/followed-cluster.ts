@@ -1,4 +1,5 @@
 import { vi } from 'vitest';
+import { noCredentials } from '../../src/enrich/kubernetes/access.ts';
 import type { ClusterState, ClusterView } from '../../src/enrich/kubernetes/contract.ts';
 import { type Timing, timing } from '../../src/enrich/kubernetes/limits.ts';
 import { type ClusterViewOptions, watchCluster } from '../../src/enrich/kubernetes/watch-cluster.ts';
@@ -21,14 +22,6 @@ const quick: Timing = {
   ownersMs: 500,
   sweepMs: 5,
 };
-export const anonymous = {
-  token: undefined,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  serverName: undefined,
-  skipVerify: false,
-};
 
 /** An API server and a view of its cluster that waits for nothing long, with a clock that a test can turn. */
 export class FollowedCluster implements AsyncDisposable {
@@ -49,7 +42,7 @@ export class FollowedCluster implements AsyncDisposable {
 
   follow(options: Partial<ClusterViewOptions> = {}): void {
     this.#view = watchCluster({
-      access: { server: this.api.url, credentials: async () => anonymous },
+      access: { server: this.api.url, credentials: async () => noCredentials },
       labels: [],
       annotations: [],
       keepDeletedSeconds: 120,

@@ -104,14 +104,26 @@ export async function startProgram(options: {
   return program;
 }
 
-/** Runs a program to its end. @throws Error with its output when it exits with anything but 0. */
-export async function runProgram(
-  command: string,
-  args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number } = {},
-): Promise<{ stdout: string; stderr: string }> {
+/** `input` is its stdin; `timeoutMs`: 2 minutes. */
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  readonly timeoutMs?: number;
+  readonly input?: string;
+}
+
+/** How a program ended, and what it wrote: any end is an answer. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end. */
+export async function runToEnd(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     cwd: options.cwd,
     timeout: options.timeoutMs ?? 120_000,
@@ -121,8 +133,19 @@ export async function runProgram(
   const err: string[] = [];
   child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));
+  child.stdin.on('error', () => {}); // It need not read what it is given.
+  child.stdin.end(options.input ?? '');
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  const [stdout, stderr] = [out.join(''), err.join('')];
+  return { code, signal, stdout: out.join(''), stderr: err.join('') };
+}
+
+/** The same. @throws Error with its output when it exits with anything but 0. */
+export async function runProgram(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<{ stdout: string; stderr: string }> {
+  const { code, signal, stdout, stderr } = await runToEnd(command, args, options);
   if (code !== 0) {
     throw new Error(
       `${command} ${args.join(' ')} ended with ${code ?? signal}:\n${stdout.slice(-2000)}${stderr.slice(-3000)}`,

@@ -89,7 +89,8 @@ export async function kubeconfigAccess(path: string): Promise<AccessResult> {
   return { kind: 'access', access: { server, credentials } };
 }
 
-const noCredentials: Credentials = {
+/** Of a client that says nothing of itself. */
+export const noCredentials: Credentials = {
   token: undefined,
   ca: undefined,
   cert: undefined,

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiServer, type Interception } from '../../../test/kit/api-server.ts';
 import { systemClock } from '../../base/index.ts';
+import { noCredentials } from './access.ts';
 import { ApiClient } from './api.ts';
 import { asObject, asText } from './json.ts';
 import { lineBytesMax, pageBytesMax, type Timing, timing } from './limits.ts';
@@ -31,7 +32,7 @@ afterEach(async () => {
 /** Keeps the names of what is there; what a list does not name any more goes. */
 function follow(timings: Partial<Timing> = {}, pageObjects = 100): void {
   let listed = new Set<string>();
-  const client = new ApiClient({ server: api.url, credentials: async () => anonymous });
+  const client = new ApiClient({ server: api.url, credentials: async () => noCredentials });
   const metadata = (object: unknown) => asObject(asObject(object)['metadata']);
   following = new ListWatch(
     client,
@@ -62,14 +63,6 @@ function follow(timings: Partial<Timing> = {}, pageObjects = 100): void {
   );
   following.start(cancel.signal);
 }
-const anonymous = {
-  token: undefined,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  serverName: undefined,
-  skipVerify: false,
-};
 
 const put = (name: string, uid = name) => api.put(path, { metadata: { name, uid } });
 const names = () => [...present.values()].join(' ');

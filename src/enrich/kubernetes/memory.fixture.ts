@@ -1,6 +1,7 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { systemClock } from '../../base/index.ts';
+import { noCredentials } from './access.ts';
 import { watchCluster } from './watch-cluster.ts';
 
 // A process that does nothing but follow the cluster at argv[2], and tells its parent what that takes.
@@ -29,14 +30,7 @@ const beginMs = performance.now();
 const view = watchCluster({
   access: {
     server: new URL(process.argv[2] ?? ''),
-    credentials: async () => ({
-      token: undefined,
-      ca: undefined,
-      cert: undefined,
-      key: undefined,
-      serverName: undefined,
-      skipVerify: false,
-    }),
+    credentials: async () => noCredentials,
   },
   labels: [],
   annotations: [],

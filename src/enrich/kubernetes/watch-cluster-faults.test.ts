@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ApiServer } from '../../../test/kit/api-server.ts';
 import {
-  anonymous,
   eventually,
   FollowedCluster,
   jobs,
@@ -11,6 +10,7 @@ import {
   pods,
   replicaSets,
 } from '../../../test/kit/followed-cluster.ts';
+import { noCredentials } from './access.ts';
 
 let cluster: FollowedCluster;
 beforeEach(async () => {
@@ -22,7 +22,7 @@ describe('the API server', () => {
   it('away from the start stops nothing, and is found when it comes', async () => {
     const { port } = cluster.api.url;
     await cluster.api.stop();
-    cluster.follow({ access: { server: new URL(`http://127.0.0.1:${port}`), credentials: async () => anonymous } });
+    cluster.follow({ access: { server: new URL(`http://127.0.0.1:${port}`), credentials: async () => noCredentials } });
     await eventually(() => cluster.troubles.includes('pods: away'));
     expect(cluster.view.state()).toMatchObject({
       status: 'starting',
@@ -86,7 +86,7 @@ describe('the API server', () => {
 
   it('is shown the token of now', async () => {
     let token = 'first';
-    cluster.follow({ access: { server: cluster.api.url, credentials: async () => ({ ...anonymous, token }) } });
+    cluster.follow({ access: { server: cluster.api.url, credentials: async () => ({ ...noCredentials, token }) } });
     await cluster.synced();
     token = 'second';
     cluster.api.cut(pods, 'end');
@@ -101,7 +101,7 @@ describe('the API server', () => {
     let broken = true;
     const credentials = async () => {
       if (broken) throw new Error('/token cannot be read: ENOENT');
-      return anonymous;
+      return noCredentials;
     };
     cluster.follow({ access: { server: cluster.api.url, credentials } });
     await eventually(() => cluster.view.state().lastError === 'pods: /token cannot be read: ENOENT');

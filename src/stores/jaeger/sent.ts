@@ -1,4 +1,4 @@
-import { Reader, Writer, wireBytes } from '../../otlp/index.ts';
+import { Reader, Writer, wireBytes, writeTextArray } from '../../otlp/index.ts';
 
 // Jaeger changes spans that do not end after they began: the end becomes one nanosecond after the start, and an attribute
 // tells what it was. Here that is taken back, so that a span is what its sender sent.
@@ -72,13 +72,7 @@ function withoutWarning(keyValue: Uint8Array): { endUnixNano: bigint; attribute:
   const writer = new Writer();
   writer.bytes(1, warningsKey);
   const any = writer.begin(2);
-  const array = writer.begin(5);
-  for (const text of others) {
-    const element = writer.begin(1);
-    writer.string(1, text);
-    writer.end(element);
-  }
-  writer.end(array);
+  writeTextArray(writer, others);
   writer.end(any);
   return { endUnixNano, attribute: writer.finish() };
 }

@@ -1,32 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { metricNames } from '../../kit/metric-names.ts';
 import { get } from './cluster.ts';
 import { kubectl } from './kubernetes.ts';
 import { pods, type Rest, within } from './release.ts';
 
 // What the REST API shows of workloads.yaml and of the cluster, with nothing configured: the same whichever store keeps it.
 
-/** Of node, pod and cluster. */
-const metricNames = [
-  'node_cpu_utilization',
-  'node_memory_usage_bytes',
-  'node_disk_io_bytes',
-  'node_network_io_bytes',
-  'node_filesystem_usage_bytes',
-  'node_load_1m',
-  'node_load_5m',
-  'node_load_15m',
-  'pod_cpu_utilization_ratio',
-  'pod_memory_usage_bytes',
-  'pod_network_io_bytes',
-  'container_cpu_usage_seconds_total',
-  'container_memory_working_set_bytes',
-  'kube_deployment_status_replicas',
-  'kube_deployment_status_replicas_available',
-  'kube_pod_status_phase',
-  'kube_pod_container_status_restarts_total',
-  'kube_node_status_condition',
-  'kube_node_spec_unschedulable',
-];
 interface Summary {
   readonly node: { readonly memory: { workingSetBytes: number }; readonly cpu: { usageNanoCores: number } };
   readonly pods: readonly { readonly memory?: { workingSetBytes: number } }[];

@@ -1,0 +1,22 @@
+/** Of node, pod and cluster: the names that dashboards use, whatever receivers send. */
+export const metricNames = [
+  'node_cpu_utilization',
+  'node_memory_usage_bytes',
+  'node_disk_io_bytes',
+  'node_network_io_bytes',
+  'node_filesystem_usage_bytes',
+  'node_load_1m',
+  'node_load_5m',
+  'node_load_15m',
+  'pod_cpu_utilization_ratio',
+  'pod_memory_usage_bytes',
+  'pod_network_io_bytes',
+  'container_cpu_usage_seconds_total',
+  'container_memory_working_set_bytes',
+  'kube_deployment_status_replicas',
+  'kube_deployment_status_replicas_available',
+  'kube_pod_status_phase',
+  'kube_pod_container_status_restarts_total',
+  'kube_node_status_condition',
+  'kube_node_spec_unschedulable',
+] as const;
