@@ -254,6 +254,10 @@ describe('a connection', () => {
 });
 
 it('a cluster that was restored from an old backup: versions begin again, and what is not there any more is not present', async () => {
+  // The old history is ahead of where the new one will be, and each follower has heard of that.
+  for (let n = 1; n <= 600; n++) await mark(`old-${n}`);
+  await seen(() => marked() === 'old-600', 'the last change');
+  await sleep(10_000);
   proxy.set({ kind: 'refuse' });
   await api.startOver();
   await api.allow(resources);
@@ -261,7 +265,10 @@ it('a cluster that was restored from an old backup: versions begin again, and wh
   await addPod('other', '10.244.1.7');
   proxy.set({ kind: 'none' });
   await seen(
-    () => view.podByIp('10.244.1.7')?.name === 'other' && view.state().pods === 1,
+    () => {
+      const pod = view.podByIp('10.244.1.7');
+      return pod?.name === 'other' && pod.owners[1]?.uid === 'deployment-uid' && view.state().pods === 1;
+    },
     'what there is now',
     120_000,
   );

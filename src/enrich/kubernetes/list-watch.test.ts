@@ -290,6 +290,33 @@ describe('a connection', () => {
     expect(troubles).toEqual([]);
   });
 
+  it('to one that was restored and has passed where the watch began, unseen: a list', async () => {
+    put('a');
+    const probe = (version: number): Interception => {
+      return (seen, response) => {
+        if (silent(seen, response)) return true;
+        const items = [{ metadata: { name: `at ${version}`, uid: String(version) } }];
+        response.end(JSON.stringify({ metadata: { resourceVersion: String(version) }, items }));
+        return true;
+      };
+    };
+    api.intercept = silent;
+    follow({ watchIdleMs: 60 });
+    await eventually(() => names() === 'a' && api.watches(path).length === 1);
+    const probed = () => api.lists(path).filter(({ query }) => query.get('limit') === '1').length;
+    // The cluster lives on in other resources, then begins anew and comes further than the list was.
+    api.intercept = probe(9_000);
+    await eventually(() => probed() >= 2);
+    expect(names()).toBe('a');
+    api.intercept = probe(5_000);
+    await eventually(() => names() === 'at 5000');
+    expect(troubles).toEqual([]);
+    const { lists } = following;
+    const before = probed();
+    await eventually(() => probed() >= before + 3);
+    expect(following.lists).toBe(lists);
+  });
+
   it('that is silent to an API server that is away is trouble', async () => {
     put('a');
     api.intercept = silent;

@@ -58,6 +58,11 @@ export class ListWatch {
   readonly #answered = Promise.withResolvers<void>();
   /** Where the next watch starts; undefined: the list is to be read first. */
   #resourceVersion: string | undefined;
+  /**
+   * The newest that the API server has named, in a list, a probe or a watch. A watch in which nothing comes stays far
+   * behind it: a history that began anew has soon passed where that watch would go on, but not this.
+   */
+  #latestVersion: string | undefined;
   #trouble: Trouble | undefined;
   #pageObjects: number;
   #lists = 0;
@@ -183,6 +188,7 @@ export class ListWatch {
     if (this.#resourceVersion === undefined) {
       return { kind: 'away', message: 'the list has no resource version', afterMs: undefined };
     }
+    this.#latestVersion = this.#resourceVersion;
     this.#resource.endListing();
     this.#lists++;
     // That it may be listed does not say that it may be watched: there the trouble ends.
@@ -268,20 +274,24 @@ export class ListWatch {
     if (this.#clock.monotonicMs() - startMs < watchShortMs) {
       return { kind: 'away', message: 'the watch ended at once', afterMs: undefined };
     }
-    return heard ? { kind: 'done' } : this.#probe(resourceVersion, cancel);
+    return heard ? { kind: 'done' } : this.#probe(cancel);
   }
 
   /**
-   * After a watch in which nothing came: is there an API server, and does it know the version? One that was restored from
-   * a backup waits with all that it has to tell until it comes to that version. Not all of them send bookmarks for what
-   * never changes, so that silence alone is no reason to list anew.
+   * After a watch in which nothing came: is there an API server, and does it know the newest version that it has named?
+   * One that was restored from a backup waits with all that it has to tell until it comes to the watch's version, and
+   * when it has passed that, it tells nothing of what was before. Not all of them send bookmarks for what never changes,
+   * so that silence alone is no reason to list anew.
    */
-  async #probe(resourceVersion: string, cancel: AbortSignal): Promise<Outcome> {
+  async #probe(cancel: AbortSignal): Promise<Outcome> {
     const page = await this.#page(this.#pathWith(new URLSearchParams({ limit: '1' })), cancel);
     if (page.kind !== 'page') return page;
     this.#heard();
     const version = asText(asObject(page.list['metadata'])['resourceVersion']);
-    return version !== undefined && isBefore(version, resourceVersion) ? { kind: 'expired' } : { kind: 'done' };
+    if (version === undefined) return { kind: 'done' };
+    if (isBefore(version, this.#latestVersion)) return { kind: 'expired' };
+    this.#latestVersion = version;
+    return { kind: 'done' };
   }
 
   /** @returns undefined: the watch goes on. */
@@ -314,6 +324,7 @@ export class ListWatch {
     // Versions only grow, but after a restored backup.
     if (version !== undefined && isBefore(version, this.#resourceVersion)) return { kind: 'expired' };
     this.#resourceVersion = version ?? this.#resourceVersion;
+    if (isBefore(this.#latestVersion ?? '0', version)) this.#latestVersion = version;
     return undefined;
   }
 
