@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/base/index.ts';
 import { kubeconfigAccess, watchCluster } from '../../src/enrich/index.ts';
