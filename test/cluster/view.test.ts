@@ -168,6 +168,7 @@ it('knows images, labels and annotations', async () => {
 it('knows whose address is whose, and what is a pod’s', async () => {
   for (const { metadata, spec, status } of await podsOf('-A')) {
     if (status.podIP === undefined) continue;
+    expect(view.podByUid(metadata.uid)?.podIp).toBe(status.podIP);
     const found = view.podByIp(status.podIP);
     if (spec.hostNetwork === true) {
       expect(found).toBeUndefined();

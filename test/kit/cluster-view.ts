@@ -57,6 +57,7 @@ export function podOf(told: Partial<PodFacts> = {}): PodFacts {
     namespace: 'shop',
     nodeName: 'node-1',
     hostNetwork: false,
+    podIp: '10.244.1.5',
     startTime: '2026-11-25T10:00:00Z',
     owners: [
       { kind: 'ReplicaSet', name: 'cart-6d5f', uid: 'rs-uid' },
@@ -68,7 +69,7 @@ export function podOf(told: Partial<PodFacts> = {}): PodFacts {
         kind: 'app',
         imageName: 'registry.example.com/shop/cart',
         imageTag: '1.4.2',
-        imageDigest: 'sha256:0123456789abcdef',
+        imageRepoDigest: 'registry.example.com/shop/cart@sha256:0123456789abcdef',
         id: 'c0ffee0000000000000000000000000000000000000000000000000000000000',
       },
     ],

@@ -113,6 +113,7 @@ describe('in a cluster', () => {
       'k8s.namespace.name': 'shop',
       'k8s.pod.name': 'cart-6d5f-x2x',
       'k8s.pod.uid': podUid,
+      'k8s.pod.ip': '10.244.1.5',
       'k8s.node.name': 'node-1',
       'k8s.node.uid': 'node-uid',
       'k8s.cluster.uid': 'cluster-uid',

@@ -45,6 +45,7 @@ export function podAttributes(
   add('k8s.namespace.name', pod.namespace);
   add('k8s.pod.name', pod.name);
   add('k8s.pod.uid', pod.uid);
+  add('k8s.pod.ip', pod.podIp);
   add('k8s.pod.start_time', pod.startTime);
   add('k8s.node.name', pod.nodeName);
   add('k8s.node.uid', cluster.nodeUid);
@@ -58,6 +59,10 @@ export function podAttributes(
     add('container.id', container.id);
     add('container.image.name', container.imageName);
     add('container.image.tags', container.imageTag === undefined ? undefined : [container.imageTag]);
+    add(
+      'container.image.repo_digests',
+      container.imageRepoDigest === undefined ? undefined : [container.imageRepoDigest],
+    );
   }
   for (const [key, value] of chosen(pod.labels, options.labels)) add(`k8s.pod.label.${key}`, value);
   for (const [key, value] of chosen(pod.annotations, options.annotations)) add(`k8s.pod.annotation.${key}`, value);

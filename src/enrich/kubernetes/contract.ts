@@ -8,8 +8,8 @@ export interface ContainerFacts {
   /** Without tag and digest. */
   readonly imageName: string;
   readonly imageTag: string | undefined;
-  /** `sha256:…`, from `status.imageID`. */
-  readonly imageDigest: string | undefined;
+  /** `registry.example.com/shop/cart@sha256:…`, from `status.imageID`: what the container really runs. */
+  readonly imageRepoDigest: string | undefined;
   /** Without the runtime's scheme. */
   readonly id: string | undefined;
 }
@@ -27,6 +27,8 @@ export interface PodFacts {
   readonly namespace: string;
   readonly nodeName: string | undefined;
   readonly hostNetwork: boolean;
+  /** `status.podIP`, as `readAddress` spells it: on the host's network the node's. */
+  readonly podIp: string | undefined;
   /** RFC 3339. */
   readonly startTime: string | undefined;
   /** Nearest first, up to Deployment and CronJob. */

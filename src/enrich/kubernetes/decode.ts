@@ -29,6 +29,7 @@ export interface DecodedPod extends Metadata {
   readonly namespace: string;
   readonly nodeName: string | undefined;
   readonly hostNetwork: boolean;
+  readonly podIp: string | undefined;
   readonly startTime: string | undefined;
   readonly containers: readonly ContainerFacts[];
   readonly labels: Readonly<Record<string, string>>;
@@ -79,11 +80,14 @@ export class PodDecoder {
     const nodeName = asText(spec['nodeName']);
     const hostNetwork = spec['hostNetwork'] === true;
     const phase = status['phase'];
+    const addresses = addressesOf(status);
     return {
       ...metadata,
       namespace: metadata.namespace,
       nodeName: nodeName === undefined ? undefined : this.#texts.share(nodeName),
       hostNetwork,
+      // `podIPs` begins with `podIP`.
+      podIp: addresses[0],
       startTime: asText(status['startTime']),
       containers: this.#containers(spec, status),
       labels: this.#pick(labels, this.#labels, neededLabels),
@@ -91,7 +95,7 @@ export class PodDecoder {
         configHashAnnotation,
         ...Object.keys(annotations).filter((name) => name.startsWith(resourceAnnotation)),
       ]),
-      addresses: hostNetwork ? [] : addressesOf(status),
+      addresses: hostNetwork ? [] : addresses,
       podTemplateHash: asText(labels['pod-template-hash']),
       finishedUnixMs: phase === 'Succeeded' || phase === 'Failed' ? finishedUnixMs(status) : undefined,
     };
@@ -130,14 +134,14 @@ export class PodDecoder {
         if (name === undefined || containers.length >= containersMax) continue;
         const state = states.get(name);
         const { imageName, imageTag } = readImage(asText(image) ?? '');
-        const digest = /@([a-z0-9+._-]+:[0-9a-f]+)$/.exec(asText(state?.['imageID']) ?? '')?.[1];
+        const repoDigest = readRepoDigest(asText(state?.['imageID']) ?? '');
         const id = asText(state?.['containerID']);
         containers.push({
           name: this.#texts.share(name),
           kind,
           imageName: this.#texts.share(imageName),
           imageTag: imageTag === undefined ? undefined : this.#texts.share(imageTag),
-          imageDigest: digest === undefined ? undefined : this.#texts.share(digest),
+          imageRepoDigest: repoDigest === undefined ? undefined : this.#texts.share(repoDigest),
           id: id === undefined ? undefined : copyOf(id.slice(id.indexOf('://') < 0 ? 0 : id.indexOf('://') + 3)),
         });
       }
@@ -216,6 +220,12 @@ function finishedUnixMs(status: Readonly<Record<string, unknown>>): number {
     if (at > latest) latest = at;
   }
   return latest;
+}
+
+/** `registry:5000/name@digest`. undefined for an image that came from no registry: its id is a digest alone. */
+function readRepoDigest(imageId: string): string | undefined {
+  // Docker puts `docker-pullable://` in front.
+  return /^(?:[a-z-]+:\/\/)?([^@]+@[a-z0-9+._-]+:[0-9a-f]+)$/.exec(imageId)?.[1];
 }
 
 /** `registry:5000/name:tag@digest`. Without tag and digest it is `latest`, as the container runtime reads it. */

@@ -46,6 +46,7 @@ const ofPod = {
   'k8s.namespace.name': 'shop',
   'k8s.pod.name': 'cart-6d5f-x2x',
   'k8s.pod.uid': podOf().uid,
+  'k8s.pod.ip': '10.244.1.5',
   'k8s.pod.start_time': '2026-11-25T10:00:00Z',
   'k8s.node.name': 'node-1',
   'k8s.cluster.uid': new PlainCluster().clusterUid,
@@ -61,6 +62,7 @@ const ofContainer = {
   'container.id': podOf().containers[0]?.id,
   'container.image.name': 'registry.example.com/shop/cart',
   'container.image.tags': ['1.4.2'],
+  'container.image.repo_digests': ['registry.example.com/shop/cart@sha256:0123456789abcdef'],
   'service.version': '1.4.2@sha256:0123456789abcdef',
   'service.instance.id': 'shop.cart-6d5f-x2x.app',
 };
@@ -80,7 +82,7 @@ describe('what is added', () => {
       kind: 'app' as const,
       imageName: 'proxy',
       imageTag: undefined,
-      imageDigest: undefined,
+      imageRepoDigest: undefined,
       id: undefined,
     };
     const cluster = clusterWith({ containers: [...podOf().containers, sidecar] });
@@ -182,8 +184,8 @@ const labels = {
   'app.kubernetes.io/name': 'chart',
   'app.kubernetes.io/version': '9',
 };
-const image = (imageTag: string | undefined, imageDigest: string | undefined): readonly ContainerFacts[] => [
-  { name: 'app', kind: 'app', imageName: 'i', imageTag, imageDigest, id: undefined },
+const image = (imageTag: string | undefined, imageRepoDigest: string | undefined): readonly ContainerFacts[] => [
+  { name: 'app', kind: 'app', imageName: 'i', imageTag, imageRepoDigest, id: undefined },
 ];
 const annotation = (key: string, value: string) => ({ [`resource.opentelemetry.io/${key}`]: value });
 
@@ -215,8 +217,8 @@ describe('service.* in the order of the conventions', () => {
   it.each<[string, Partial<PodFacts>, string | undefined]>([
     ['annotation', { annotations: annotation('service.version', 'a'), labels }, 'a'],
     ['label', { labels }, '9'],
-    ['tag and digest', { containers: image('1', 'sha256:d') }, '1@sha256:d'],
-    ['digest', { containers: image(undefined, 'sha256:d') }, 'sha256:d'],
+    ['tag and digest', { containers: image('1', 'i@sha256:d') }, '1@sha256:d'],
+    ['digest', { containers: image(undefined, 'i@sha256:d') }, 'sha256:d'],
     ['tag', { containers: image('1', undefined) }, '1'],
     ['nothing', { containers: image(undefined, undefined) }, undefined],
   ])('version: %s', async (_, pod, version) => {
@@ -372,6 +374,7 @@ const key = fc.constantFrom(
   'k8s.node.name',
   'container.id',
   'container.image.tags',
+  'container.image.repo_digests',
   'service.name',
   'service.version',
   'environment',

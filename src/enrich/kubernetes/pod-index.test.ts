@@ -135,6 +135,7 @@ function decoded(
     controller: undefined,
     nodeName: 'node-1',
     hostNetwork: false,
+    podIp: addresses[0],
     startTime: startTime(number),
     containers: [],
     labels: {},

@@ -254,6 +254,6 @@ function deploymentName(replicaSet: string, podTemplateHash: string | undefined)
 }
 
 function factsOf(pod: DecodedPod): Omit<PodFacts, 'owners'> {
-  const { uid, name, namespace, nodeName, hostNetwork, startTime, containers, labels, annotations } = pod;
-  return { uid, name, namespace, nodeName, hostNetwork, startTime, containers, labels, annotations };
+  const { uid, name, namespace, nodeName, hostNetwork, podIp, startTime, containers, labels, annotations } = pod;
+  return { uid, name, namespace, nodeName, hostNetwork, podIp, startTime, containers, labels, annotations };
 }

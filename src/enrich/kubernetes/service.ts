@@ -39,7 +39,8 @@ export function serviceVersion(
 ): string | undefined {
   const label = useLabels ? pod.labels[serviceLabels.version] : undefined;
   if (label) return label;
-  const { imageTag, imageDigest } = container ?? {};
+  const { imageTag, imageRepoDigest } = container ?? {};
+  const imageDigest = imageRepoDigest?.slice(imageRepoDigest.indexOf('@') + 1);
   if (imageTag !== undefined && imageDigest !== undefined) return `${imageTag}@${imageDigest}`;
   return imageDigest ?? imageTag;
 }

@@ -47,6 +47,7 @@ describe('what is known of a pod', () => {
       namespace: 'shop',
       nodeName: 'node-1',
       hostNetwork: false,
+      podIp: '10.244.1.7',
       startTime: '2026-11-25T10:00:00Z',
       owners: [
         { kind: 'ReplicaSet', name: 'cart-6d5f', uid: 'cart-6d5f-uid' },
@@ -58,16 +59,16 @@ describe('what is known of a pod', () => {
           kind: 'app',
           imageName: 'registry.example.com:5000/shop/cart',
           imageTag: '1.4.2',
-          imageDigest: 'sha256:0123abcd',
+          imageRepoDigest: 'registry.example.com:5000/shop/cart@sha256:0123abcd',
           id: 'c0ffee',
         },
-        { name: 'side', kind: 'app', imageName: 'side', imageTag: 'latest', imageDigest: undefined, id: undefined },
+        { name: 'side', kind: 'app', imageName: 'side', imageTag: 'latest', imageRepoDigest: undefined, id: undefined },
         {
           name: 'migrate',
           kind: 'init',
           imageName: 'migrate',
           imageTag: undefined,
-          imageDigest: undefined,
+          imageRepoDigest: undefined,
           id: undefined,
         },
       ],
@@ -102,6 +103,19 @@ describe('what is known of a pod', () => {
     );
     await eventually(() => cluster.view.podByUid('a-uid') !== before);
     expect(cluster.view.podByUid('a-uid')?.annotations).toEqual({ 'resource.opentelemetry.io/service.name': 'till' });
+  });
+
+  it.each([
+    ['of containerd', 'docker.io/library/cart@sha256:0123abcd', 'docker.io/library/cart@sha256:0123abcd'],
+    ['of Docker', 'docker-pullable://cart@sha256:0123abcd', 'cart@sha256:0123abcd'],
+    ['of an image that came from no registry', 'sha256:0123abcd', undefined],
+    ['of the same, by Docker', 'docker://sha256:0123abcd', undefined],
+    ['of a container that has not begun', '', undefined],
+  ])('reads the repo digest out of the image id %s', async (_, imageID, imageRepoDigest) => {
+    cluster.api.put(pods, pod('a', { status: { containerStatuses: [{ name: 'app', imageID }] } }));
+    cluster.follow();
+    await cluster.synced();
+    expect(cluster.view.podByUid('a-uid')?.containers).toMatchObject([{ name: 'app', imageRepoDigest }]);
   });
 
   it('leaves out values that are too long, and takes all others where all are asked for', async () => {
@@ -291,7 +305,7 @@ describe('an address', () => {
     cluster.follow();
     await cluster.synced();
     expect(cluster.view.podByIp('192.168.0.4')).toBeUndefined();
-    expect(cluster.view.podByUid('proxy-uid')?.hostNetwork).toBe(true);
+    expect(cluster.view.podByUid('proxy-uid')).toMatchObject({ hostNetwork: true, podIp: '192.168.0.4' });
     expect(cluster.view.isPodAddress('192.168.0.4')).toBe(false);
   });
 
