@@ -17,13 +17,23 @@ export interface Frame {
   readonly records: number;
   /** Export…ServiceRequest in protobuf, uncompressed, enriched; export requests concatenate to one. */
   readonly body: Uint8Array;
-  /** Names of the destinations that are still owed it, one a line; '' or absent: all. Set where another replica gave it over. */
+  /** Destinations that are still owed it, as `joinOwed` has them; '' or absent: all. Set where another replica gave it over. */
   readonly outstanding?: string;
 }
 
 /** Whether a destination is still to get a frame. */
 export function isOwed({ outstanding }: Pick<Frame, 'outstanding'>, destination: string): boolean {
-  return outstanding === undefined || outstanding === '' || outstanding.split('\n').includes(destination);
+  return owedNames(outstanding)?.includes(destination) ?? true;
+}
+
+/** Names of destinations, one a line. @param names At least one. */
+export function joinOwed(names: readonly string[]): string {
+  return names.join('\n');
+}
+
+/** What `joinOwed` joined; undefined for '' and where there is nothing: all, by whatever names. */
+export function owedNames(outstanding: string | undefined): readonly string[] | undefined {
+  return outstanding === undefined || outstanding === '' ? undefined : outstanding.split('\n');
 }
 
 /** Frames of one log in log order, read together. */

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { Fault, type Signal, signals } from '../base/index.ts';
+import { Fault, joinOwed, owedNames, type Signal, signals } from '../base/index.ts';
 import type { LoggedFrame } from '../wal/index.ts';
 import { headBytesMax, textBytesMax } from './limits.ts';
 
@@ -89,8 +89,12 @@ export function decodeHanded(message: Uint8Array): Handed {
   if (signal === undefined) throw malformed('signal');
   const { outstanding } = at;
   if (!Array.isArray(outstanding) || outstanding.length === 0) throw malformed('outstanding');
-  if (!outstanding.every((name) => typeof name === 'string' && /^[^\n]+$/.test(name))) throw malformed('outstanding');
-  if (Buffer.byteLength(outstanding.join('\n')) > textBytesMax) throw malformed('outstanding');
+  if (!outstanding.every((name): name is string => typeof name === 'string')) throw malformed('outstanding');
+  const joined = joinOwed(outstanding);
+  const names = owedNames(joined);
+  // Each of them must come back whole out of the log.
+  if (names?.length !== outstanding.length || names.includes('')) throw malformed('outstanding');
+  if (Buffer.byteLength(joined) > textBytesMax) throw malformed('outstanding');
   const body = new Uint8Array(bytes.buffer, bytes.byteOffset + bodyAt, bytes.byteLength - bodyAt);
   const receivedUnixNano = BigInt(text('receivedUnixNano', /^\d{1,19}$/));
   if (receivedUnixNano >= 2n ** 63n) throw malformed('receivedUnixNano');
@@ -102,7 +106,7 @@ export function decodeHanded(message: Uint8Array): Handed {
     records: uint32(count('records')),
     rejected: uint32(count('rejected')),
     message: text('message', /^/),
-    outstanding: outstanding as readonly string[],
+    outstanding: names,
     body,
   };
 }

@@ -1,4 +1,4 @@
-import type { Signal } from '../base/index.ts';
+import { joinOwed, type Signal } from '../base/index.ts';
 import type { OwnedLog } from '../wal/index.ts';
 import type { Answer, Handed } from './protocol.ts';
 
@@ -30,7 +30,7 @@ export async function takeOver(
     answer: { rejected, message },
     // Also where equal requests may both be meant: those have names of their own.
     recognise: true,
-    outstanding: outstanding.join('\n'),
+    outstanding: joinOwed(outstanding),
   });
   if (!repeat) onTaken(signal, records);
   return { kind: 'taken', repeat, without };
