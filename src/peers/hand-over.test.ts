@@ -157,6 +157,19 @@ describe('handing over', () => {
     expect(sorted(await taker.held(5))).toEqual(['1: a', '2: a', '3: ', '4: a', '5: a']);
   });
 
+  it('writes again what the taker has for others alone, for those that it has not, also after the taker was killed', async () => {
+    const [one, other] = [await Replica.start(['a']), await Replica.start(['a', 'b'])];
+    const taker = await Replica.start(['a', 'b']);
+    for (const giver of [one, other]) await giver.fill(1, 5);
+    await one.handOver([taker]);
+    other.log.cursor('b').settle(2);
+    await taker.kill();
+    expect(await other.handOver([taker])).toMatchObject({ requests: 5, left: undefined });
+    expect(sorted(await taker.held(5))).toEqual([...owed(1, 5, 'a'), ...owed(3, 5, 'b')].toSorted());
+    // All that this one delivers to, it has.
+    expect(await taker.log.append(request(5))).toMatchObject({ repeat: true });
+  });
+
   it('again, after a crash before it was noted, writes nothing again: not even to a taker that was killed, long after', async () => {
     const [giver, taker] = [await Replica.start(['a']), await Replica.start(['a'])];
     // Received half an hour before it is handed over: longer ago than a client's repeat is recognised.

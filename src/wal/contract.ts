@@ -14,7 +14,7 @@ export interface Entry {
   readonly answer: Answer;
   /** False for requests that are exempt from recognition (log records without any timestamp). */
   readonly recognise: boolean;
-  /** Names of the destinations that are owed it, one a line; '' or absent: all. */
+  /** Destinations that are owed it, as `joinOwed` has them; '' or absent: all. */
   readonly outstanding?: string;
 }
 
@@ -25,7 +25,10 @@ export interface Answer {
 
 export interface Appended {
   readonly answer: Answer;
-  /** The request was in the log already (or on its way into it) and was not stored again. */
+  /**
+   * The request was in the log already (or on its way into it), for all destinations that are owed it, and was not stored
+   * again. Where it was for others, it is stored for those that it was not for.
+   */
   readonly repeat: boolean;
 }
 

@@ -29,13 +29,14 @@ export class DigestRows {
   #rows = Buffer.allocUnsafe(64 * rowBytes);
   #count = 0;
   #newestUnixNano = 0n;
-  readonly #messages: { row: number; text: Buffer }[] = [];
+  /** What stands behind the rows, by its bytes as text, and the rows that it is of: many have the same. */
+  readonly #texts = new Map<string, number[]>();
 
   get newestUnixNano(): bigint {
     return this.#newestUnixNano;
   }
 
-  add({ digest, receivedUnixNano, answer }: Remembered): void {
+  add({ digest, receivedUnixNano, answer, outstanding }: Remembered): void {
     const at = this.#count * rowBytes;
     if (at === this.#rows.byteLength) {
       const larger = Buffer.allocUnsafe(2 * at);
@@ -46,7 +47,12 @@ export class DigestRows {
     this.#rows.writeBigUInt64LE(receivedUnixNano, at + 16);
     this.#rows.writeUInt32LE(answer.rejected, at + 24);
     this.#rows.writeUInt32LE(0, at + 28);
-    if (answer.message !== '') this.#messages.push({ row: this.#count, text: Buffer.from(answer.message) });
+    if (answer.message !== '' || outstanding !== '') {
+      const text = Buffer.concat([withLength(answer.message), withLength(outstanding)]).toString('latin1');
+      const rows = this.#texts.get(text);
+      if (rows === undefined) this.#texts.set(text, [this.#count]);
+      else rows.push(this.#count);
+    }
     if (receivedUnixNano > this.#newestUnixNano) this.#newestUnixNano = receivedUnixNano;
     this.#count++;
   }
@@ -63,12 +69,10 @@ export class DigestRows {
     const rows = this.#rows.subarray(0, this.#count * rowBytes);
     const texts: Buffer[] = [];
     let textAt = headBytes + rows.byteLength;
-    for (const { row, text } of this.#messages) {
-      const length = Buffer.alloc(2);
-      length.writeUInt16LE(text.byteLength);
-      rows.writeUInt32LE(textAt, row * rowBytes + 28);
-      texts.push(length, text);
-      textAt += 2 + text.byteLength;
+    for (const [text, itsRows] of this.#texts) {
+      for (const row of itsRows) rows.writeUInt32LE(textAt, row * rowBytes + 28);
+      texts.push(Buffer.from(text, 'latin1'));
+      textAt += text.length;
     }
     const head = Buffer.alloc(headBytes);
     magic.copy(head);
@@ -114,14 +118,30 @@ export class Digests {
     const count = bytes.readUInt32LE(12);
     for (let at = headBytes; at < headBytes + count * rowBytes; at += rowBytes) {
       const textAt = bytes.readUInt32LE(at + 28);
-      const message = textAt === 0 ? '' : bytes.toString('utf8', textAt + 2, textAt + 2 + bytes.readUInt16LE(textAt));
+      const message = textAt === 0 ? empty : textIn(bytes, textAt);
+      const outstanding = textAt === 0 ? empty : textIn(bytes, message.end);
       yield {
         digest: bytes.subarray(at, at + 16),
         receivedUnixNano: bytes.readBigUInt64LE(at + 16),
-        answer: { rejected: bytes.readUInt32LE(at + 24), message },
+        answer: { rejected: bytes.readUInt32LE(at + 24), message: message.text },
+        outstanding: outstanding.text,
       };
     }
   }
+}
+
+const empty = { text: '', end: 0 };
+
+function textIn(bytes: Buffer, at: number): { readonly text: string; readonly end: number } {
+  const end = at + 2 + bytes.readUInt16LE(at);
+  return { text: bytes.toString('utf8', at + 2, end), end };
+}
+
+function withLength(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(bytes.byteLength);
+  return Buffer.concat([length, bytes]);
 }
 
 /** The digest files of a log: which are there, which are still to be written, and which the window has passed. */

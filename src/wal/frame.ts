@@ -23,7 +23,7 @@ export interface FrameFields {
   readonly records: number;
   readonly answer: Answer;
   readonly recognise: boolean;
-  /** Destinations that are still owed the frame, one a line; '' for all. */
+  /** Destinations that are still owed the frame, as `joinOwed` has them; '' for all. */
   readonly outstanding: string;
 }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dir, hex, isRequest, openTestLog, readAll, request, TestClock } from '../../test/kit/log-kit.ts';
 import { failure, LossyFiles } from '../../test/kit/lossy-files.ts';
+import { joinOwed } from '../base/index.ts';
 import type { Log } from './contract.ts';
 import { openLogReader } from './reader.ts';
 import { reserveIn } from './reserve.ts';
@@ -566,6 +567,35 @@ describe('repeats', () => {
       expect(await again.append(request(n))).toEqual({ answer: request(n).answer, repeat: true });
     expect(again.stats().repeats).toBe(30);
     if (kill) await log[Symbol.asyncDispose]();
+  });
+
+  it('what was written for some destinations is a repeat for those alone', async () => {
+    const files = new LossyFiles();
+    const log = await openTestLog(files);
+    const answer = { rejected: 2, message: 'two were rejected' };
+    const given = (...names: string[]) => request(1, undefined, { answer, outstanding: joinOwed(names) });
+    // One after the other, and at once.
+    for (const first of [given('a'), given('a')]) await log.append(first);
+    const both = await Promise.all([log.append(given('a', 'b')), log.append(given('b')), log.append(given('c'))]);
+    expect(both.map(({ repeat }) => repeat)).toEqual([false, true, false]);
+    await fill(log, 2, 30);
+    const owed = async (of: Log, in_: LossyFiles) =>
+      (await readAll(in_, of.durableSeq)).frames
+        .filter((frame) => hex(frame.digest) === hex(request(1).digest))
+        .map(({ outstanding }) => outstanding);
+    expect(await owed(log, files)).toEqual(['a', 'b', 'c']);
+
+    for (const kill of [true, false]) {
+      const after = kill ? files.afterPowerLoss(files.journal.length, 'lost', Math.random) : files;
+      if (!kill) await log[Symbol.asyncDispose]();
+      await using again = await openTestLog(after);
+      for (const name of ['a', 'b', 'c', 'd']) again.cursor(name);
+      expect(await again.append(given('c', 'a', 'b'))).toEqual({ answer, repeat: true });
+      // From a client: for all.
+      expect(await again.append(request(1))).toMatchObject({ repeat: false });
+      expect(await again.append(request(1))).toEqual({ answer, repeat: true });
+      expect(await owed(again, after)).toEqual(['a', 'b', 'c', 'd']);
+    }
   });
 
   it('is stored again after the window, and its digests are gone from the disk', async () => {

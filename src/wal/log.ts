@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Clock, Fault, type Signal } from '../base/index.ts';
+import { type Clock, Fault, joinOwed, type Signal } from '../base/index.ts';
 import { ActiveSegment } from './active.ts';
 import type { Answer, Appended, Cursor, Damage, Entry, Log, LogStats } from './contract.ts';
 import { LogCursors } from './cursors.ts';
@@ -23,7 +23,7 @@ import {
 } from './limits.ts';
 import type { Quarantine } from './quarantine.ts';
 import { type Recovered, recover, type SealedSegment } from './recover.ts';
-import { type Remembered, RepeatTable } from './repeats.ts';
+import { owedAnew, type Remembered, RepeatTable } from './repeats.ts';
 import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import type { PlaceFile } from './slots.ts';
@@ -36,6 +36,7 @@ import { Spare } from './spare.ts';
 // - a cursor is on disk before a segment that it frees is unlinked
 // - without a cursor nothing is deleted
 // - a repeat never overtakes the write that it repeats
+// - what was written for some destinations is a repeat for those alone
 // - damage costs only the frames that it hits, and the log opens
 
 export interface LogOptions {
@@ -76,10 +77,10 @@ export async function openLog(options: LogOptions): Promise<OwnedLog> {
   const monotonicMs = clock.monotonicMs();
   const nowMs = clock.nowMs();
   const repeats = windowMs > 0 ? new RepeatTable({ windowMs, requestsMax: window.requests, monotonicMs }) : undefined;
-  const remember = ({ digest, receivedUnixNano, answer }: Remembered) => {
+  const remember = ({ digest, receivedUnixNano, ...known }: Remembered) => {
     // A clock that was set back since does not make requests younger than now.
     const ageMs = Math.max(0, nowMs - Number(receivedUnixNano / 1_000_000n));
-    if (ageMs <= windowMs) repeats?.add(digest, answer, monotonicMs - ageMs);
+    if (ageMs <= windowMs) repeats?.add(digest, known, monotonicMs - ageMs);
   };
   const recovered = await recover(files, options.dir, options.signal, { windowMs, clock, remember });
   const digestFiles = new DigestFiles(files, options.dir, windowMs, recovered.digestFiles);
@@ -95,6 +96,7 @@ export interface OwnedLog extends Log {
 interface Waiting {
   readonly entry: Entry;
   readonly answer: Answer;
+  readonly outstanding: string;
   readonly head: Buffer;
   readonly sizeBytes: number;
   /** '' where the request is not to be recognised. */
@@ -214,12 +216,18 @@ class SegmentedLog implements OwnedLog {
 
   append(entry: Entry): Promise<Appended> {
     let key = '';
+    let outstanding = entry.outstanding ?? '';
     if (entry.recognise && this.#repeats) {
       key = keyOf(entry.digest);
+      // When that one is on disk it can be told whether this one repeats it.
       const first = this.#underWay.get(key);
-      if (first) return first.then(({ answer }) => this.#repeat(answer));
-      const answer = this.#repeats.find(entry.digest, this.#clock.monotonicMs());
-      if (answer) return Promise.resolve(this.#repeat(answer));
+      if (first) return first.then(() => this.append(entry));
+      const known = this.#repeats.find(entry.digest, this.#clock.monotonicMs());
+      if (known) {
+        const names = owedAnew(known.outstanding, outstanding, () => this.#cursors.names());
+        if (names.length === 0) return Promise.resolve(this.#repeat(known.answer));
+        outstanding = joinOwed(names);
+      }
     }
     let bodyBytes = 0;
     for (const piece of entry.pieces) bodyBytes += piece.byteLength;
@@ -228,7 +236,6 @@ class SegmentedLog implements OwnedLog {
         ? { ...entry.answer, message: entry.answer.message.slice(0, answerMessageMax) }
         : entry.answer;
     const { tenant, digest, receivedUnixNano, records, recognise } = entry;
-    const outstanding = entry.outstanding ?? '';
     const { head, sizeBytes } = encodeHead(
       { signal: this.signal, tenant, digest, receivedUnixNano, records, answer, recognise, outstanding },
       bodyBytes,
@@ -236,7 +243,7 @@ class SegmentedLog implements OwnedLog {
     const refusal = this.#refusal(sizeBytes);
     if (refusal) return Promise.reject(refusal);
     const appended = new Promise<Appended>((resolve, reject) => {
-      this.#waiting.push({ entry, answer, head, sizeBytes, key, resolve, reject });
+      this.#waiting.push({ entry, answer, outstanding, head, sizeBytes, key, resolve, reject });
     });
     this.#waitingBytes += sizeBytes;
     if (key !== '') this.#underWay.set(key, appended);
@@ -342,10 +349,13 @@ class SegmentedLog implements OwnedLog {
     this.#writtenSinceCheck = true;
     this.#prepareSpare(segment);
     const cameMs = this.#clock.monotonicMs();
-    for (const { key, entry, answer, resolve } of group) {
+    for (const { key, entry, answer, outstanding, resolve } of group) {
       if (key !== '') {
-        this.#repeats?.add(entry.digest, answer, cameMs);
-        segment.rows.add({ digest: entry.digest, receivedUnixNano: rememberedFrom(entry, this.#clock), answer });
+        const known = { answer, outstanding };
+        this.#repeats?.add(entry.digest, known, cameMs);
+        // Another replica may give a frame again long after it was received: the window begins when it came here.
+        const receivedUnixNano = outstanding === '' ? entry.receivedUnixNano : this.#clock.nowUnixNano();
+        segment.rows.add({ digest: entry.digest, receivedUnixNano, ...known });
         this.#underWay.delete(key);
       }
       resolve({ answer, repeat: false });
@@ -608,11 +618,6 @@ class SegmentedLog implements OwnedLog {
     await this.#cursors.close();
     await this.#state.close();
   }
-}
-
-/** Another replica may give a frame again long after it was received: the window begins when it came here. */
-function rememberedFrom({ outstanding, receivedUnixNano }: Entry, clock: Clock): bigint {
-  return outstanding === undefined || outstanding === '' ? receivedUnixNano : clock.nowUnixNano();
 }
 
 const zeros = Buffer.alloc(8);

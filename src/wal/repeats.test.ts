@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { repeatMessageBytesMax } from './limits.ts';
 import { RepeatTable } from './repeats.ts';
 
-const none = { rejected: 0, message: '' };
+const none = { answer: { rejected: 0, message: '' }, outstanding: '' };
 
 /** Digests that collide in their first word now and then, as the table hashes by it. */
 function digest(n: number): Uint8Array {
@@ -15,22 +15,30 @@ function digest(n: number): Uint8Array {
 }
 
 it('is a map of the last requests in the window', () => {
-  const step = fc.record({ n: fc.nat(40), waitMs: fc.nat(4_000), rejected: fc.nat(2) });
+  const names = fc.oneof({ weight: 3, arbitrary: fc.constant('') }, fc.constantFrom('a', 'b', 'c'));
+  const step = fc.record({ n: fc.nat(40), waitMs: fc.nat(4_000), rejected: fc.nat(2), outstanding: names });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 24 }), fc.array(step, { maxLength: 200 }), (requestsMax, steps) => {
       const table = new RepeatTable({ windowMs: 20_000, requestsMax, monotonicMs: 0 });
-      let model: { n: number; atMs: number; rejected: number }[] = [];
+      let model: { n: number; atMs: number; rejected: number; owed: string }[] = [];
       let nowMs = 0;
-      for (const { n, waitMs, rejected } of steps) {
+      for (const { n, waitMs, rejected, outstanding } of steps) {
         nowMs += 1000 * Math.round(waitMs / 1000);
         model = model.filter(({ atMs }) => nowMs - atMs <= 20_000);
         for (let other = 0; other <= 40; other++) {
-          const known = model.find((entry) => entry.n === other);
+          const known = model.findLast((entry) => entry.n === other);
           const message = known && known.rejected > 0 ? `message ${other}` : '';
-          expect(table.find(digest(other), nowMs)).toEqual(known && { rejected: known.rejected, message });
+          const answer = known && { rejected: known.rejected, message };
+          expect(table.find(digest(other), nowMs)).toEqual(known && { answer, outstanding: known.owed });
         }
-        table.add(digest(n), { rejected, message: rejected > 0 ? `message ${n}` : '' }, nowMs);
-        if (!model.some((entry) => entry.n === n)) model.push({ n, atMs: nowMs, rejected });
+        const answer = { rejected, message: rejected > 0 ? `message ${n}` : '' };
+        table.add(digest(n), { answer, outstanding }, nowMs);
+        const before = model.findLast((entry) => entry.n === n);
+        if (before === undefined) model.push({ n, atMs: nowMs, rejected, owed: outstanding });
+        else if (before.owed !== '' && !before.owed.includes(outstanding || 'all')) {
+          const owed = outstanding === '' ? '' : `${before.owed}\n${outstanding}`;
+          model.push({ ...before, atMs: nowMs, owed });
+        }
         model = model.slice(-requestsMax);
         expect(table.size).toBe(model.length);
       }
@@ -66,9 +74,20 @@ it('keeps a bounded amount of messages; the counts stay exact', () => {
   const table = new RepeatTable({ windowMs: 600_000, requestsMax: 10_000, monotonicMs: 0 });
   const message = 'x'.repeat(4_000);
   const count = Math.ceil(repeatMessageBytesMax / 8_000) + 10;
-  for (let n = 0; n < count; n++) table.add(Buffer.from(String(n).padStart(16, '0')), { rejected: n, message }, 0);
-  expect(table.find(Buffer.from('0'.repeat(16)), 0)).toEqual({ rejected: 0, message });
-  const last = table.find(Buffer.from(String(count - 1).padStart(16, '0')), 0);
+  for (let n = 0; n < count; n++) {
+    table.add(Buffer.from(String(n).padStart(16, '0')), { answer: { rejected: n, message }, outstanding: '' }, 0);
+  }
+  expect(table.find(Buffer.from('0'.repeat(16)), 0)?.answer).toEqual({ rejected: 0, message });
+  const last = table.find(Buffer.from(String(count - 1).padStart(16, '0')), 0)?.answer;
   expect(last?.rejected).toBe(count - 1);
   expect(last?.message).not.toBe(message);
+});
+
+it('what is for one list of destinations more than are known is not remembered', () => {
+  const table = new RepeatTable({ windowMs: 600_000, requestsMax: 10_000, monotonicMs: 0 });
+  for (let n = 0; n < 300; n++) {
+    table.add(Buffer.from(String(n).padStart(16, '0')), { ...none, outstanding: `destination ${n}` }, 0);
+  }
+  expect(table.find(Buffer.from('0'.repeat(16)), 0)).toEqual({ ...none, outstanding: 'destination 0' });
+  expect(table.find(Buffer.from('299'.padStart(16, '0')), 0)).toBeUndefined();
 });
