@@ -168,8 +168,9 @@ function quotasOf(of: readonly Reading[]): Namespace['quotas'] {
   const found = new Map<string, { name: string; resource: string; used?: number; hard?: number }>();
   for (const reading of of) {
     const [name, resource] = [label(reading, 'k8s_resourcequota_name'), label(reading, 'resource')];
-    // The receiver sends CPU as millicores.
-    const value = /^((requests|limits)\.)?cpu$/.test(resource) ? reading.value / 1000 : reading.value;
+    // Of `requests.cpu` and `limits.cpu` the receiver sends millicores, of the plain `cpu` whole cores. Source: resourcequotas.go
+    // of k8sclusterreceiver.
+    const value = resource.endsWith('.cpu') ? reading.value / 1000 : reading.value;
     const side = reading.metric === 'k8s_resource_quota_used' ? 'used' : 'hard';
     found.set(keyOf(name, resource), { name, resource, ...found.get(keyOf(name, resource)), [side]: value });
   }

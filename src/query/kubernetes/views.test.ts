@@ -152,6 +152,35 @@ describe('namespaces', () => {
     expect(items[0]!.quotas).toContainEqual({ name: 'shop-quota', resource: 'pods', used: 4, hard: 20 });
   });
 
+  // The receiver gives millicores of names that end in `.cpu`, and whole cores of the plain one.
+  it.each([
+    { resource: 'cpu', sent: 4, hard: 4 },
+    { resource: 'requests.cpu', sent: 1500, hard: 1.5 },
+    { resource: 'limits.cpu', sent: 4000, hard: 4 },
+    { resource: 'memory', sent: 4096, hard: 4096 },
+  ])('a quota of $sent for $resource is $hard', async ({ resource, sent, hard }) => {
+    await using other = await embeddedStore();
+    const text = (of: Readonly<Record<string, string>>) =>
+      Object.entries(of).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+    const dataPoints = [
+      { timeUnixNano: String(recordedEndUnixNano - 5n), asInt: String(sent), attributes: text({ resource }) },
+    ];
+    await other.metrics([
+      {
+        resource: { attributes: text({ 'k8s.namespace.name': 'shop' }) },
+        scopeMetrics: [{ metrics: [{ name: 'k8s.namespace.phase', gauge: { dataPoints } }] }],
+      },
+      {
+        resource: { attributes: text({ 'k8s.namespace.name': 'shop', 'k8s.resourcequota.name': 'quota' }) },
+        scopeMetrics: [
+          { metrics: [{ name: 'k8s.resource_quota.hard_limit', unit: '{resource}', gauge: { dataPoints } }] },
+        ],
+      },
+    ]);
+    const { items } = await createQueries(other.readers).kubernetes.namespaces(all, never);
+    expect(items[0]?.quotas).toEqual([{ name: 'quota', resource, used: undefined, hard }]);
+  });
+
   it('without a pod tell of no use, which is not 0', async () => {
     const { items } = await views.namespaces({ ...all, cluster: 'east', namespace: 'default' }, never);
     expect(items).toMatchObject([{ pods: { count: 0 }, restarts: undefined, cpuCores: { usage: undefined } }]);
