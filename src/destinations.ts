@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, type Signal, signals } from './base/index.ts';
+import { type Clock, demoAttribute, type Signal, signals } from './base/index.ts';
 import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
 import type { Config } from './config/index.ts';
 import {
@@ -31,7 +31,11 @@ interface Destinations {
   readonly running: readonly Running[];
   /** By signal, of the store that the configuration names. */
   readonly readers: Readers;
-  readonly eraser: Eraser | undefined;
+  /** Who removes what the demo has sent, and who keeps it. */
+  readonly demo: {
+    readonly eraser: Eraser | undefined;
+    readonly kept: readonly { readonly destination: string; readonly remove: string }[];
+  };
   /** Takes over credentials, certificates and headers of what is configured; its addresses stay. @returns the names of what was told. */
   reload(config: Config): readonly string[];
 }
@@ -55,6 +59,21 @@ interface Listed {
   readonly answers: readonly Signal[];
   readonly store: Exclude<HostedStore, { kind: 'embedded' }>;
 }
+
+/**
+ * How what the demo has sent is removed from a store that is not ours alone: it may be shared, and rights to delete are not asked
+ * for.
+ */
+const removedElsewhere: { readonly [destination: string]: string } = {
+  jaeger: 'Jaeger removes no single traces: they go with its retention',
+  prometheus:
+    `target_info{watchingcat_demo="true"} names the job and instance of its series, by which ` +
+    `<Prometheus>/api/v1/admin/tsdb/delete_series removes them; else they go with its retention`,
+  elasticsearch:
+    `curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query' -H 'content-type: application/json' ` +
+    `-d '{"query":{"term":{"resource_attrs":"b:${demoAttribute}=true"}}}'`,
+  otlp: 'removed where it was forwarded to',
+} satisfies Record<Listed['name'] | 'otlp', string>;
 
 /** The external stores that are configured: a new one is an entry here and a line in `child/thread.ts`. */
 function listed(config: Config, version: string): readonly Listed[] {
@@ -192,7 +211,13 @@ export async function startDestinations(config: Config, parts: DestinationParts)
         ...readersOf('metrics'),
         ...readersOf('logs'),
       },
-      eraser,
+      demo: {
+        eraser,
+        kept: running.flatMap(({ name, takes }) => {
+          const remove = takes.size > 0 ? removedElsewhere[name] : undefined;
+          return remove === undefined ? [] : [{ destination: name, remove }];
+        }),
+      },
       reload: (next) => reloads.filter(({ tell }) => tell(next)).map(({ name }) => name),
     };
   } catch (thrown) {

@@ -94,7 +94,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const {
     running,
     readers,
-    eraser,
+    demo,
     reload: reloadDestinations,
   } = await startDestinations(config, {
     version: options.version,
@@ -178,7 +178,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
 
   const api = await createApi({
     readers,
-    ...(eraser && { eraser }),
+    demo,
     version: options.version,
     health: observed.health,
     pipeline: observed.pipeline,

@@ -5,7 +5,7 @@ import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import type { ZodType } from 'zod';
 import { type Clock, Fault, systemClock } from '../base/index.ts';
 import { createQueries, type GateLimits } from '../query/index.ts';
-import type { Eraser, Readers } from '../stores/contract.ts';
+import type { Readers } from '../stores/contract.ts';
 import { formBytesMax, headerBytesMax, pathParameterCharsMax, requestTimeoutMs } from './limits.ts';
 import type { MetricsText, Parts } from './parts.ts';
 import { faultOf, refuseConnection, sendFault } from './problem.ts';
@@ -21,18 +21,18 @@ import { pipelineRoutes } from './routes/pipeline.ts';
 import { servicesRoutes } from './routes/services.ts';
 import { tracesRoutes } from './routes/traces.ts';
 import { docsPolicy, securityHeaders } from './security.ts';
-import type { DeadLetterSource, HealthSource, PeerSource, PipelineSource } from './sources.ts';
+import type { DeadLetterSource, DemoSource, HealthSource, PeerSource, PipelineSource } from './sources.ts';
 import { createTraceJson } from './trace-json.ts';
 
 export interface ApiOptions {
   /** Stores that answer; for a signal that is absent its routes answer 501 with what to set. */
   readonly readers: Readers;
-  /** A store that can remove records; where there is none the demo's stay, and the route answers 501. */
-  readonly eraser?: Eraser;
   readonly version: string;
   readonly health: HealthSource;
   readonly pipeline: PipelineSource;
   readonly deadLetters: DeadLetterSource;
+  /** Absent: nothing of it is removed. */
+  readonly demo?: DemoSource;
   /** Absent: this process has no other replicas. */
   readonly peers?: PeerSource;
   readonly metricsText: () => Promise<MetricsText>;
@@ -113,10 +113,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     version: options.version,
     clock: options.clock ?? systemClock,
     queries: createQueries(options.readers, options.queryLimits),
-    eraser: options.eraser,
     health: options.health,
     pipeline: options.pipeline,
     deadLetters: options.deadLetters,
+    demo: options.demo ?? { eraser: undefined, kept: [] },
     peers: options.peers,
     metricsText: options.metricsText,
   };

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { api, asking, emptyPipeline, handOver, health } from '../../test/kit/api.ts';
+import { api, asking, handOver, health } from '../../test/kit/api.ts';
 import { markup, shop, shopNow, shopTraces } from '../../test/kit/shop.ts';
 import { Fault } from '../base/index.ts';
 import type { Eraser, Readers } from '../stores/contract.ts';
@@ -262,7 +262,7 @@ describe('clearing the demo', () => {
         return erased;
       },
     };
-    const server = await api({ eraser });
+    const server = await api({ demo: { eraser, kept: [] } });
     const reply = await server.inject({ method: 'DELETE', url: '/api/v1/demo' });
     expect([reply.statusCode, reply.json()]).toEqual([200, { erased, left: [] }]);
     expect(asked).toEqual(['watchingcat.demo=true']);
@@ -291,35 +291,13 @@ describe('clearing the demo', () => {
   });
 
   it('says what other destinations keep, and how it is removed there', async () => {
-    const at = (destination: string, signal: 'traces' | 'metrics' | 'logs') => ({
-      ...progress,
-      destination,
-      signal,
-      lastError: undefined,
-      failingSinceUnixMs: undefined,
-    });
-    const options = {
-      pipeline: {
-        ...emptyPipeline,
-        destinations: () => [
-          at('prometheus', 'metrics'),
-          at('elasticsearch', 'logs'),
-          at('embedded', 'logs'),
-          at('spanmetrics', 'traces'),
-          at('jaeger', 'traces'),
-        ],
-      },
-    };
-    const server = await api({ ...options, eraser: { eraseByResource: async () => erased } });
+    const kept = [{ destination: 'jaeger', remove: 'they go with its retention' }];
+    const server = await api({ demo: { eraser: { eraseByResource: async () => erased }, kept } });
     const { left } = (await server.inject({ method: 'DELETE', url: '/api/v1/demo' })).json();
-    expect(left).toEqual([
-      { destination: 'elasticsearch', remove: expect.stringContaining('_delete_by_query') },
-      { destination: 'jaeger', remove: expect.stringContaining('retention') },
-      { destination: 'prometheus', remove: expect.stringContaining('delete_series') },
-    ]);
-    const without = await api(options);
+    expect(left).toEqual(kept);
+    const without = await api({ demo: { eraser: undefined, kept } });
     const refused = await without.inject({ method: 'DELETE', url: '/api/v1/demo' });
-    expect([refused.statusCode, refused.json().detail]).toEqual([501, expect.stringContaining('_delete_by_query')]);
+    expect([refused.statusCode, refused.json().detail]).toEqual([501, expect.stringContaining('jaeger: they go with')]);
     await server.close();
     await without.close();
   });
@@ -329,7 +307,7 @@ describe('clearing the demo', () => {
     expect([none.statusCode, none.headers['content-type']]).toEqual([501, 'application/problem+json; charset=utf-8']);
     expect(none.json().detail).toContain('WATCHINGCAT_EMBEDDED');
     const away = new Fault('unavailable', 'the embedded store is being started again', { retryAfterMs: 1000 });
-    const server = await api({ eraser: { eraseByResource: () => Promise.reject(away) } });
+    const server = await api({ demo: { eraser: { eraseByResource: () => Promise.reject(away) }, kept: [] } });
     const reply = await server.inject({ method: 'DELETE', url: '/api/v1/demo' });
     expect([reply.statusCode, reply.headers['retry-after']]).toEqual([503, '1']);
     await server.close();

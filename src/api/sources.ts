@@ -1,4 +1,5 @@
 import type { Signal } from '../base/index.ts';
+import type { Eraser } from '../stores/contract.ts';
 
 // What this room asks the rest of the process. It stores nothing itself.
 
@@ -164,4 +165,12 @@ export interface DeadLetterSource {
     /** Letters that were not tried: call again. */
     readonly remaining: number;
   }>;
+}
+
+/** Where what the demo has sent is. */
+export interface DemoSource {
+  /** A store that can remove records; where there is none the demo's stay, and the route answers 501. */
+  readonly eraser: Eraser | undefined;
+  /** Destinations that keep what they were sent, and how it is removed there. */
+  readonly kept: readonly { readonly destination: string; readonly remove: string }[];
 }

@@ -40,7 +40,7 @@ export const handOver = {
   logs: { handedOver: none, takenOver: none },
 };
 
-export const emptyPipeline: PipelineSource = {
+const emptyPipeline: PipelineSource = {
   destinations: () => [],
   status: () => [],
   drops: () => [],

@@ -110,13 +110,26 @@ it('demo --clear removes what the demo sent and leaves the rest, also after kill
 
 it('says so where there is no embedded store', async () => {
   await using other = await temporaryFolder();
-  const env = { WATCHINGCAT_EMBEDDED: 'off', WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
+  const env = {
+    WATCHINGCAT_EMBEDDED: 'off',
+    WATCHINGCAT_FORWARD_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    WATCHINGCAT_JAEGER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    WATCHINGCAT_PROMETHEUS_REMOTE_WRITE_URL: 'http://127.0.0.1:1/api/v1/write',
+    WATCHINGCAT_ELASTICSEARCH_URL: 'http://127.0.0.1:1',
+  };
   const without = await startProcess({ dataDir: other.path, env });
   try {
     const { code, stderr } = await runCommand(['demo', '--clear', '--endpoint', without.http]);
     expect(code).toBe(1);
     expect(stderr).toContain('WATCHINGCAT_EMBEDDED');
-    expect(stderr).toContain('otlp: removed where it was forwarded to');
+    for (const said of [
+      'otlp: removed where it was forwarded to',
+      'jaeger: Jaeger removes no single traces',
+      `elasticsearch: curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query'`,
+      'prometheus: target_info{watchingcat_demo="true"}',
+    ]) {
+      expect(stderr).toContain(said);
+    }
   } finally {
     await without.stop('SIGKILL');
   }

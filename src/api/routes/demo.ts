@@ -24,29 +24,10 @@ const cleared = z
   });
 
 /**
- * What is in other stores is not ours alone to remove: they may be shared, and rights to delete are not asked for. By the
- * destination's name.
- */
-const removedElsewhere: ReadonlyMap<string, string> = new Map([
-  [
-    'elasticsearch',
-    `curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query' -H 'content-type: application/json' ` +
-      `-d '{"query":{"term":{"resource_attrs":"b:${demoAttribute}=true"}}}'`,
-  ],
-  ['jaeger', 'Jaeger removes no single traces: they go with its retention'],
-  [
-    'prometheus',
-    `target_info{watchingcat_demo="true"} names the job and instance of its series, by which ` +
-      `<Prometheus>/api/v1/admin/tsdb/delete_series removes them; else they go with its retention`,
-  ],
-  ['otlp', 'removed where it was forwarded to'],
-]);
-
-/**
  * The one route that removes anything. A page of another site cannot call it: a browser asks first whether it may send
  * DELETE there, and is never told yes. Source: Fetch, "CORS-preflight fetch".
  */
-export function demoRoutes({ eraser, pipeline }: Parts): FastifyPluginAsyncZod {
+export function demoRoutes({ demo: { eraser, kept } }: Parts): FastifyPluginAsyncZod {
   return async (app) => {
     // Clients that name a type for the body that they do not send are not turned away.
     app.addContentTypeParser('*', { parseAs: 'buffer' }, async () => undefined);
@@ -64,17 +45,13 @@ export function demoRoutes({ eraser, pipeline }: Parts): FastifyPluginAsyncZod {
         },
       },
       async (_, reply) => {
-        const written = new Set(pipeline.destinations().map(({ destination }) => destination));
-        const left = [...removedElsewhere]
-          .filter(([destination]) => written.has(destination))
-          .map(([destination, remove]) => ({ destination, remove }));
         if (eraser === undefined) {
           const message = 'only the embedded store can remove records, and it is off (WATCHINGCAT_EMBEDDED)';
-          const elsewhere = left.map(({ destination, remove }) => `; ${destination}: ${remove}`).join('');
+          const elsewhere = kept.map(({ destination, remove }) => `; ${destination}: ${remove}`).join('');
           throw new Fault('notConfigured', message + elsewhere);
         }
         const { traces, metrics, logs } = await eraser.eraseByResource(demoAttribute, 'true', cancelOf(reply));
-        return { erased: { traces, metrics, logs }, left };
+        return { erased: { traces, metrics, logs }, left: [...kept] };
       },
     );
   };
