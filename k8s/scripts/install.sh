@@ -3,6 +3,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib/talk.sh"
+. "$here/lib/options.sh"
 . "$here/lib/cluster.sh"
 . "$here/lib/capacity.sh"
 . "$here/lib/progress.sh"
@@ -40,50 +41,19 @@ Exit codes: 0 fine, 1 found a problem, 2 wrong usage, 3 the cluster does not ans
 TEXT
 }
 
-namespace=observability release=watchingcat context='' size='' timeout=600
-waits=yes dry_run=no force=no yes=no reuse=no size_is_given=no
+timeout=600 size='' waits=yes force=no reuse=no size_is_given=no
+with_value="$with_value --cluster-name --region --environment --profile --size --values -f --set --set-string"
 
 # Options for Helm stay in "$@": each argument is taken from the front, and what goes to Helm is put back at the end.
 left=$#
 while [ "$left" -gt 0 ]; do
-  option=$1
-  shift
-  left=$((left - 1))
-  given=''
-  case $option in
-    --?*=*)
-      given=yes
-      value=${option#*=}
-      option=${option%%=*}
-      ;;
-  esac
-  case $option in
-    --cluster-name | --region | --environment | --namespace | --release | --profile | --size | --values | -f | --set | --set-string | --context | --timeout | -n)
-      if [ -z "$given" ]; then
-        [ "$left" -gt 0 ] || usage_error "$option needs a value"
-        value=$1
-        shift
-        left=$((left - 1))
-      fi
-      [ -n "$value" ] || usage_error "$option needs a value"
-      ;;
-    --)
-      while [ "$left" -gt 0 ]; do
-        set -- "$@" "$1"
-        shift
-        left=$((left - 1))
-      done
-      continue
-      ;;
-    *) [ -z "$given" ] || usage_error "$option takes no value" ;;
-  esac
+  read_option "$left" "$1" "${2-}"
+  shift "$taken"
+  left=$((left - taken))
   case $option in
     --cluster-name) set -- "$@" --set-string "global.clusterName=$value" ;;
     --region) set -- "$@" --set-string "global.region=$value" ;;
     --environment) set -- "$@" --set-string "global.environment=$value" ;;
-    --namespace | -n) namespace=$value ;;
-    --release) release=$value ;;
-    --context) context=$value ;;
     --profile)
       case $value in full | embedded) ;; *) usage_error "--profile is full or embedded, not $value" ;; esac
       set -- "$@" --set "profile=$value"
@@ -103,18 +73,19 @@ while [ "$left" -gt 0 ]; do
       case ",$value" in *,size=*) size_is_given=yes ;; esac
       set -- "$@" "$option" "$value"
       ;;
-    --timeout) timeout=$(seconds "$value") || usage_error "--timeout takes a time such as 90s, 10m or 1h, not $value" ;;
     --wait) waits=yes ;;
     --no-wait) waits=no ;;
-    --dry-run) dry_run=yes ;;
     --force) force=yes ;;
-    --yes | -y) yes=yes ;;
     --reuse-values) reuse=yes ;;
-    --help | -h)
-      usage
-      exit 0
+    --)
+      while [ "$left" -gt 0 ]; do
+        case ",${1#--set*=}" in *,size=*) size_is_given=yes ;; esac
+        set -- "$@" "$1"
+        shift
+        left=$((left - 1))
+      done
       ;;
-    *) usage_error "there is no option $option" ;;
+    *) take_common_option ;;
   esac
 done
 

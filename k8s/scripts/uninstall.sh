@@ -3,6 +3,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib/talk.sh"
+. "$here/lib/options.sh"
 . "$here/lib/cluster.sh"
 
 usage() {
@@ -25,45 +26,15 @@ Exit codes: 0 fine, 1 found a problem, 2 wrong usage, 3 the cluster does not ans
 TEXT
 }
 
-namespace=observability release=watchingcat context='' timeout=300
-volumes=no delete_namespace=no dry_run=no yes=no
+timeout=300 volumes=no delete_namespace=no
 
 while [ $# -gt 0 ]; do
-  option=$1
-  shift
-  given=''
+  read_option $# "$1" "${2-}"
+  shift "$taken"
   case $option in
-    --?*=*)
-      given=yes
-      value=${option#*=}
-      option=${option%%=*}
-      ;;
-  esac
-  case $option in
-    --namespace | -n | --release | --context | --timeout)
-      if [ -z "$given" ]; then
-        [ $# -gt 0 ] || usage_error "$option needs a value"
-        value=$1
-        shift
-      fi
-      [ -n "$value" ] || usage_error "$option needs a value"
-      ;;
-    *) [ -z "$given" ] || usage_error "$option takes no value" ;;
-  esac
-  case $option in
-    --namespace | -n) namespace=$value ;;
-    --release) release=$value ;;
-    --context) context=$value ;;
-    --timeout) timeout=$(seconds "$value") || usage_error "--timeout takes a time such as 90s, 10m or 1h, not $value" ;;
     --volumes) volumes=yes ;;
     --delete-namespace) delete_namespace=yes ;;
-    --dry-run) dry_run=yes ;;
-    --yes | -y) yes=yes ;;
-    --help | -h)
-      usage
-      exit 0
-      ;;
-    *) usage_error "there is no option $option" ;;
+    *) take_common_option ;;
   esac
 done
 if [ "$delete_namespace" = yes ]; then
