@@ -5,6 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib/talk.sh"
 . "$here/lib/options.sh"
 . "$here/lib/cluster.sh"
+. "$here/lib/namespace.sh"
 
 usage() {
   cat <<TEXT
@@ -68,10 +69,20 @@ claims() {
   names persistentvolumeclaims "$ours"
   names persistentvolumeclaims 'app=watchingcat-backend,app.kubernetes.io/part-of!=watchingcat'
 }
-# What else is in the namespace, of the kinds that people put there.
-others() {
-  names deployments,statefulsets,daemonsets,jobs,cronjobs,services,persistentvolumeclaims \
-    'app.kubernetes.io/part-of!=watchingcat,app!=watchingcat-backend'
+# Stops where the namespace holds what is not ours, or may hold it: with the namespace it would go.
+check_namespace_is_ours() {
+  if ! others "$work/claims" >"$work/others"; then
+    bad "namespace $namespace stays: not everything in it can be looked at"
+    quote "$(one_line <"$work/error")"
+    hint "as somebody who may list all of it: kubectl api-resources --namespaced --verbs=list"
+    exit "$found_problem"
+  fi
+  [ -s "$work/others" ] || return 0
+  bad "namespace $namespace holds more than this, and stays:"
+  quote "$(head -n 20 "$work/others")"
+  more=$(($(wc -l <"$work/others") - 20))
+  [ "$more" -le 0 ] || quote "and $more more"
+  exit "$found_problem"
 }
 
 # helm status fails where there is no release, and where it may not look; only the first is as good as done.
@@ -80,14 +91,8 @@ helm_in status "$release" >/dev/null 2>"$work/error" || installed=no
 if [ "$installed" = no ] && ! grep -q 'not found' "$work/error"; then ask_failed; fi
 
 claims >"$work/claims"
-: >"$work/others"
 if [ "$delete_namespace" = yes ]; then
-  others >"$work/others"
-  if [ -s "$work/others" ]; then
-    bad "namespace $namespace holds more than this, and stays:"
-    quote "$(head -n 10 "$work/others")"
-    exit "$found_problem"
-  fi
+  check_namespace_is_ours
   if [ -s "$work/claims" ] && [ "$volumes" = no ]; then
     bad "with namespace $namespace its volumes would go:"
     quote "$(cat "$work/claims")"
@@ -128,6 +133,8 @@ elif [ -s "$work/claims" ]; then
   hint "$0 --namespace $namespace --release $release --volumes"
 fi
 if [ "$delete_namespace" = yes ]; then
+  # Somebody may have put something there meanwhile.
+  check_namespace_is_ours
   kube delete namespace "$namespace" --timeout="${timeout}s" --request-timeout=0 >/dev/null 2>"$work/error" ||
     { bad "namespace $namespace could not be removed" && quote "$(one_line <"$work/error")" && exit "$found_problem"; }
   good "namespace $namespace is gone"

@@ -250,15 +250,13 @@ it.concurrent('can be run again, with new values over the earlier ones, and says
 
 it.concurrent('keeps a namespace in which others have something', async (context) => {
   const namespace = await namespaceOf(context, 'shared');
-  await apply({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name: 'shop', namespace },
-    spec: { ports: [{ port: 80 }] },
-  });
+  await apply(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'shop-settings', namespace } },
+    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'shop', namespace }, spec: { ports: [{ port: 80 }] } },
+  );
   const { code, stderr } = await uninstall(namespace, '--volumes', '--delete-namespace', '--yes');
   expect(code).toBe(1);
-  expect(stderr).toMatch(/holds more than this, and stays:\n.*service\/shop/);
+  expect(stderr).toMatch(/holds more than this, and stays:\n +configmap\/shop-settings\n +service\/shop\n$/);
   expect(await kubectl('get', 'namespace', namespace, '-o', 'jsonpath={.status.phase}')).toBe('Active');
 });
 
