@@ -468,13 +468,33 @@ describe('a keeper', () => {
   class MemoryKeeper implements Keeper {
     readonly kept = new Map<string, number>();
     listener: ((signal: Signal, logId: string, seq: number) => void) | undefined;
+    readonly settledSeqs: number[] = [];
     keptThrough(signal: Signal, logId: string): number {
       return this.kept.get(`${signal} ${logId}`) ?? 0;
     }
     onKept(listener: (signal: Signal, logId: string, seq: number) => void): void {
       this.listener = listener;
     }
+    settled(_: Signal, __: string, seq: number): void {
+      this.settledSeqs.push(seq);
+    }
   }
+
+  it('is told what is settled when the dead letters of it are on disk', async () => {
+    const place = await newLog();
+    await append(place.log, '1 2 3');
+    const keeper = new MemoryKeeper();
+    const refused = [{ frame: 1, record: 0, count: 1, reason: 'odd' }];
+    const destination = new Scripted(inOrder({ kind: 'settled', refused }), { keeper });
+    const onDisk = Promise.withResolvers<void>();
+    await start(place, destination, () => onDisk.promise);
+    await until(() => destination.stored.length === 3);
+    expect(keeper.settledSeqs).toEqual([]);
+    onDisk.resolve();
+    await until(() => keeper.settledSeqs.length > 0);
+    expect(keeper.settledSeqs).toEqual([3]);
+    expect(place.log.cursor('scripted').settledSeq).toBe(0);
+  });
 
   it('is fed again from what it has safe; the cursor follows what it keeps', async () => {
     const place = await newLog();

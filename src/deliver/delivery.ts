@@ -74,7 +74,10 @@ export function startDelivery(options: DeliveryOptions): Delivery {
           source.feed.durableSeq,
         ),
         onDamage: source.onDamage ?? (() => {}),
-        onSettled: keeper === undefined ? (seq) => settle(source, seq) : () => {},
+        onSettled:
+          keeper === undefined
+            ? (seq) => settle(source, seq)
+            : (seq) => keeper.settled?.(source.signal, source.reader.logId, seq),
       }),
     );
   }

@@ -75,6 +75,8 @@ export interface Keeper {
   keptThrough(signal: Signal, logId: string): number;
   /** Calls back each time `keptThrough` grows. One listener. */
   onKept(listener: (signal: Signal, logId: string, seq: number) => void): void;
+  /** All through `seq` is settled, and what was refused of it is on disk: no more is needed for it to be kept. */
+  settled?(signal: Signal, logId: string, seq: number): void;
 }
 
 // ---------------------------------------------------------------------------------------------- reading

@@ -15,12 +15,12 @@ import {
   metadataAgainMs,
   seriesCachedMax,
   seriesGenerationMs,
-  stateSaveMs,
 } from './limits.ts';
 import { Probe } from './probe.ts';
 import { type Family, type Series, SeriesLimit } from './series.ts';
 import { Shard } from './shard.ts';
 import { AttemptNote, type KnownFile, TotalsFile } from './state.ts';
+import { SumKeeper } from './sum-keeper.ts';
 import { type Verdict, verdict } from './verdict.ts';
 
 // Batches to Prometheus by remote write, 2.0 where the far side knows it.
@@ -97,6 +97,7 @@ export class PrometheusDestination implements Destination {
     if (options.deltaToCumulative) {
       this.#sums = new SumKeeper(
         new TotalsFile(options.folder, { seriesMax: deltaSeriesMax, forgetMs: deltaForgetMs }),
+        options.clock,
       );
       this.keeper = this.#sums;
     }
@@ -138,7 +139,7 @@ export class PrometheusDestination implements Destination {
     this.#open = undefined;
     const nowMs = this.#options.clock.monotonicMs();
     this.#learn(nowMs);
-    this.#sums?.settled(batch.logId, open.batch.lastSeq, refused.length > 0, nowMs);
+    this.#sums?.counted(batch.logId, open.batch.lastSeq, refused.length > 0);
     return { kind: 'settled', refused };
   }
 
@@ -193,7 +194,7 @@ export class PrometheusDestination implements Destination {
     ) {
       return this.#open;
     }
-    await this.#sums?.begin(this.#open !== undefined, this.#options.clock.monotonicMs());
+    await this.#sums?.begin(this.#open !== undefined);
     this.#limit.turn(this.#options.clock.monotonicMs());
     this.#open = this.#openedWith(this.#collector, batch);
     return this.#open;
@@ -305,91 +306,5 @@ export class PrometheusDestination implements Destination {
       refused.push({ frame, record, count: 1, reason });
     }
     return refused;
-  }
-}
-
-/**
- * Commits the sums of deltas together with the place in the log up to which they hold, which is where delivery begins after
- * a restart. A batch with refusals is committed with the next one only: by then its dead letters are on disk.
- */
-class SumKeeper implements Keeper {
-  readonly #file: TotalsFile;
-  readonly #changed = new Set<string>();
-  #listener: ((signal: Signal, logId: string, seq: number) => void) | undefined;
-  #settled: { logId: string; seq: number } | undefined;
-  #saving: Promise<void> = Promise.resolve();
-  #savedAtMs = Number.NEGATIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
-  #hasRefusals = false;
-  #closed = false;
-
-  constructor(file: TotalsFile) {
-    this.#file = file;
-  }
-
-  get totals(): TotalsFile['totals'] {
-    return this.#file.totals;
-  }
-
-  keptThrough(_: Signal, logId: string): number {
-    return logId === this.#file.logId ? this.#file.seq : 0;
-  }
-
-  onKept(listener: (signal: Signal, logId: string, seq: number) => void): void {
-    this.#listener = listener;
-  }
-
-  /** Before a batch is collected. @param undo The last one was not settled, and what it added does not count. */
-  async begin(undo: boolean, nowMs: number): Promise<void> {
-    clearTimeout(this.#timer);
-    await this.#saving;
-    if (undo) this.totals.rollback();
-    if (nowMs - this.#savedAtMs >= stateSaveMs) await this.#save(nowMs);
-    // From here to `settled` the sums are of no moment that could be written.
-    clearTimeout(this.#timer);
-  }
-
-  settled(logId: string, seq: number, hasRefusals: boolean, nowMs: number): void {
-    for (const identity of this.totals.commit()) this.#changed.add(identity);
-    this.#settled = { logId, seq };
-    this.#hasRefusals = hasRefusals;
-    if (!hasRefusals) this.#saveSoon(nowMs);
-  }
-
-  #saveSoon(nowMs: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#save(nowMs + stateSaveMs), stateSaveMs);
-    this.#timer.unref();
-  }
-
-  /** @param undo As for `begin`. */
-  async close(undo: boolean): Promise<void> {
-    clearTimeout(this.#timer);
-    await this.#saving;
-    if (undo) this.totals.rollback();
-    if (!this.#hasRefusals) await this.#save(0);
-    this.#closed = true;
-  }
-
-  /** A failure, such as a full disk, leaves what is on disk as it is, and is tried again: so much more is sent again. */
-  #save(nowMs: number): Promise<void> {
-    this.#saving = this.#saving.then(async () => {
-      const place = this.#settled;
-      if (this.#closed || place === undefined) return;
-      this.#settled = undefined;
-      this.#savedAtMs = nowMs;
-      const changed = [...this.#changed];
-      this.#changed.clear();
-      try {
-        await this.#file.save(place.logId, place.seq, changed);
-      } catch {
-        this.#settled ??= place;
-        for (const identity of changed) this.#changed.add(identity);
-        if (!this.#hasRefusals) this.#saveSoon(nowMs);
-        return;
-      }
-      this.#listener?.('metrics', place.logId, place.seq);
-    });
-    return this.#saving;
   }
 }
