@@ -51,6 +51,17 @@ export default defineConfig({
         },
       },
       {
+        // What is said of Elasticsearch alone, said of OpenSearch.
+        test: {
+          name: 'opensearch',
+          include: ['test/backends/elasticsearch*.test.ts', 'test/stores/contract/elasticsearch.test.ts'],
+          env: { ELASTICSEARCH_IS: 'opensearch' },
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],

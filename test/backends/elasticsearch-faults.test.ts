@@ -35,6 +35,10 @@ beforeEach(async () => {
 const day = 86_400_000_000_000n;
 type Seen = HttpProxy['requests'][number];
 type Fault = Parameters<HttpProxy['spoil']>[1];
+/** Each has its own name for it. */
+const notThatNumber: string = expect.stringMatching(
+  /^HTTP 400 (document|mapper)_parsing_exception in field severity_number$/,
+);
 const isBulk = ({ path }: Pick<Seen, 'path'>) => path.startsWith('/_bulk');
 const itemsIn = ({ body }: Seen) => body.toString().split('\n').length >> 1;
 const bodies = async () => (await api.hits()).map(({ _source }) => String(_source['body'])).sort();
@@ -182,9 +186,7 @@ describe('A16 one request, and each record its own result', () => {
     expect(first).toMatchObject({
       kind: 'retry',
       pending: [1],
-      refused: [
-        { frame: 1, record: 1, count: 1, reason: 'HTTP 400 document_parsing_exception in field severity_number' },
-      ],
+      refused: [{ frame: 1, record: 1, count: 1, reason: notThatNumber }],
     });
     expect(reasonOf(first)).toMatch(/HTTP 429 cluster_block_exception.*flood-stage watermark/);
     expect(writes().map(itemsIn)).toEqual([6]);
@@ -250,7 +252,7 @@ describe('A17 a poison record', () => {
     );
     seen = proxy.requests.length;
     expect(await writeAll(store.destination!, frames)).toEqual([
-      { frame: 7, record: 123, count: 1, reason: 'HTTP 400 document_parsing_exception in field severity_number' },
+      { frame: 7, record: 123, count: 1, reason: notThatNumber },
     ]);
     const sent = writes();
     expect(sent.map(itemsIn).reduce((a, b) => a + b)).toBe(

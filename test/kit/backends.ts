@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startOpenSearch } from './opensearch.ts';
 import { backendProgram, backendsHome, freePort, runProgram } from './program.ts';
 
 // The real Jaeger, Prometheus and Elasticsearch, each started as often as a test wants, on ports of its own, with fresh
@@ -112,8 +113,9 @@ export interface Elasticsearch extends Backend {
   readonly url: string;
 }
 
-/** Elasticsearch, one node without security. Takes half a minute to start. */
+/** Elasticsearch, one node without security. Takes half a minute to start. In the tier `opensearch` it is OpenSearch. */
 export async function startElasticsearch(options: ElasticsearchOptions = {}): Promise<Elasticsearch> {
+  if (process.env['ELASTICSEARCH_IS'] === 'opensearch') return startOpenSearch(options);
   const program = join(backendsHome(), 'elasticsearch');
   if (!existsSync(program)) throw new Error(`${program} is missing: shared/backends/elasticsearch/install makes it`);
   const port = options.port ?? (await freePort());

@@ -25,9 +25,8 @@ export async function* rowsOf(asking: Asking, scan: Scan, firstRows: number): As
         query: scan.query,
         size,
         sort: [
-          {
-            '@timestamp': { order: scan.order, format: 'strict_date_optional_time_nanos', unmapped_type: 'date_nanos' },
-          },
+          // Without a format, which OpenSearch does not know here: the field's own understands what `timeKey` gives.
+          { '@timestamp': { order: scan.order, unmapped_type: 'date_nanos' } },
           { request: { order: scan.order, unmapped_type: 'keyword' } },
           { record: { order: scan.order, unmapped_type: 'integer' } },
         ],
