@@ -39,3 +39,5 @@ export const traceLogsMarginNanos = 300_000_000_000n;
 export const recordedStepsMax = 2_000;
 /** Milliseconds between two of them at most: less than an instant vector looks back. A time of more than 11,000 is refused. */
 export const recordedStepMsMax = 270_000;
+/** Minutes of which is remembered whether Prometheus had loaded the rules; past it the one that was asked first goes. */
+export const recordedMinutesMax = 100;

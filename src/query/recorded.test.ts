@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cordonOf, embeddedStore, recordedEndUnixNano, recordedMetrics, said } from '../../test/kit/kubernetes.ts';
+import type { MetricReader } from '../stores/contract.ts';
 import { createQueries, type Queries } from './queries.ts';
 import { shippedRules } from './recording-rules.ts';
 
@@ -232,4 +233,57 @@ it('which node is cordoned is told by our own metric, scraped', async () => {
 it('what is not collected is absent, not 0', async () => {
   expect(await ask('kube_node_spec_unschedulable')).toEqual([]);
   expect(await ask('kube_node_status_condition{condition="NetworkUnavailable"}')).toEqual([]);
+});
+
+it('the series that several rules of a name are made of are read once', async () => {
+  const metrics = store.readers.metrics!;
+  const read: string[] = [];
+  const counted: MetricReader = {
+    services: (range, cancel) => metrics.services(range, cancel),
+    metrics: (search, cancel) => metrics.metrics(search, cancel),
+    latest: (select, cancel) => metrics.latest(select, cancel),
+    select(select, cancel) {
+      read.push(select.matchers.find(({ name }) => name === '__name__')?.value ?? '');
+      return metrics.select(select, cancel);
+    },
+  };
+  const { metricsInstant } = createQueries({ metrics: counted });
+  const answer = await metricsInstant({ query: 'kube_pod_status_phase', timeMs, budgetMs: undefined }, never);
+  expect('series' in answer && answer.series).toHaveLength(9 * 5);
+  expect(read).toEqual(['kube_pod_status_phase', 'k8s_pod_phase']);
+});
+
+it('a store with an engine of its own is asked once a minute whether it has loaded the rules', async () => {
+  const metrics = store.readers.metrics!;
+  const asked: { query: string; timeMs: number }[] = [];
+  let result: readonly object[] = [];
+  const ask = (search: { query: string; timeMs: number }) => {
+    asked.push(search);
+    return Promise.resolve({ json: Buffer.from(JSON.stringify({ status: 'success', data: { result } })) });
+  };
+  const { metricsInstant } = createQueries({
+    metrics: {
+      services: (range, cancel) => metrics.services(range, cancel),
+      metrics: (search, cancel) => metrics.metrics(search, cancel),
+      latest: (select, cancel) => metrics.latest(select, cancel),
+      select: (select, cancel) => metrics.select(select, cancel),
+      promqlInstant: ask,
+    },
+  });
+  const minute = Math.floor(timeMs / 60_000) * 60_000;
+  const whose = async (at: number) =>
+    'series' in (await metricsInstant({ query: 'node_load_1m', timeMs: at, budgetMs: undefined }, never))
+      ? 'ours'
+      : 'its';
+  expect([await whose(minute), await whose(minute + 30_000), await whose(minute + 59_999)]).toEqual([
+    'ours',
+    'ours',
+    'ours',
+  ]);
+  expect(asked.map((search) => search.timeMs)).toEqual([minute]);
+  // It has loaded them: the next minute goes there, after one more question.
+  result = [{ metric: {}, value: [0, '1'] }];
+  expect([await whose(minute + 60_000), await whose(minute + 90_000)]).toEqual(['its', 'its']);
+  expect(asked.filter(({ query }) => query.startsWith('count('))).toHaveLength(2);
+  expect(asked.filter(({ query }) => query === 'node_load_1m')).toHaveLength(2);
 });

@@ -9,7 +9,7 @@ import {
 } from '../promql/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, SeriesSelect } from '../stores/contract.ts';
 import { compileRegex } from '../stores/regex.ts';
-import { recordedStepMsMax, recordedStepsMax, samplesMax } from './limits.ts';
+import { recordedMinutesMax, recordedStepMsMax, recordedStepsMax, samplesMax } from './limits.ts';
 import { pace } from './pace.ts';
 import type { RecordingRule } from './recording-rules.ts';
 
@@ -31,6 +31,21 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
   const { promqlInstant, promqlRange } = reader;
   // A name that a receiver uses, too, answers in any case, and does not tell who recorded it.
   const own = new Set(rules.filter(({ name, sources }) => !sources.includes(name)).map(({ name }) => name));
+  /** By the minute of a question's time: whether the store holds what such rules record. */
+  const recordsIn = new Map<number, boolean>();
+  const records = async (engine: NonNullable<typeof promqlInstant>, timeMs: number, cancel: AbortSignal) => {
+    const minute = Math.floor(timeMs / 60_000);
+    const known = recordsIn.get(minute);
+    if (known !== undefined) return known;
+    // What is scraped from others under such a name has a job.
+    const query = `count({__name__=~"${[...own].join('|')}",job=""})`;
+    const { json } = await engine.call(reader, { query, timeMs }, cancel);
+    const { data } = JSON.parse(Buffer.from(json).toString('utf8')) as { data: { result: readonly unknown[] } };
+    const records = data.result.length > 0;
+    if (recordsIn.size >= recordedMinutesMax) recordsIn.delete(recordsIn.keys().next().value!);
+    recordsIn.set(minute, records);
+    return records;
+  };
   return {
     services: (range, cancel) => reader.services(range, cancel),
     ...(promqlInstant && { promqlInstant: (search, cancel) => promqlInstant.call(reader, search, cancel) }),
@@ -42,11 +57,7 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       const asked = rules.filter(({ name }) => words.has(name));
       if (asked.length === 0) return false;
       if (!asked.some(({ name }) => own.has(name)) && !isOffered(query)) return false;
-      // What is scraped from others under such a name has a job.
-      const recorded = `count({__name__=~"${[...own].join('|')}",job=""})`;
-      const { json } = await promqlInstant.call(reader, { query: recorded, timeMs }, cancel);
-      const { data } = JSON.parse(Buffer.from(json).toString('utf8')) as { data: { result: readonly unknown[] } };
-      return data.result.length === 0;
+      return !(await records(promqlInstant, timeMs, cancel));
     },
 
     latest: (select, cancel) => reader.latest(select, cancel),
@@ -60,17 +71,21 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       const asked = named.length === 0 ? [] : rules.filter(({ name }) => hasName({ __name__: name }));
       if (asked.length === 0) return found;
       const stored = new Set(found.map(({ labels }) => keyOf(labels)));
-      for (const rule of asked) {
-        for (const series of await record(reader, rule, select, cancel)) {
-          if (!accepts(series.labels) || stored.has(keyOf(series.labels))) continue;
-          samples += series.values.length;
-          if (samples > select.samplesMax) {
-            throw new Fault(
-              'unprocessable',
-              `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`,
-            );
+      // A name's rules read the same series; those of other names are let go before.
+      for (const rules of Map.groupBy(asked, ({ name }) => name).values()) {
+        const once = onceEach(reader);
+        for (const rule of rules) {
+          for (const series of await record(once, rule, select, cancel)) {
+            if (!accepts(series.labels) || stored.has(keyOf(series.labels))) continue;
+            samples += series.values.length;
+            if (samples > select.samplesMax) {
+              throw new Fault(
+                'unprocessable',
+                `the query selects more than ${select.samplesMax} samples; narrow its time range or its matchers`,
+              );
+            }
+            found.push(series);
           }
-          found.push(series);
         }
       }
       return found;
@@ -150,7 +165,7 @@ function keyOf(labels: Series['labels']): string {
  * an instant vector looks back.
  */
 async function record(
-  reader: MetricReader,
+  reader: SeriesReader,
   { name, labels, expression, intervalMs }: RecordingRule,
   { startMs, endMs }: SeriesSelect,
   cancel: AbortSignal,
