@@ -1,4 +1,4 @@
-import type { Json, LogReader, LogRow, Page, PageRequest, TimeRange } from '../../stores/contract.ts';
+import type { Json, LogReader, LogRow, LogSearch, Page, PageRequest, TimeRange } from '../../stores/contract.ts';
 import type { Field, Filter } from '../../stores/filter.ts';
 import { cordonsAfterNanos, reasonEventsMax, reasonsAfterNanos } from './limits.ts';
 import { keyOf, type Scope } from './snapshot.ts';
@@ -36,17 +36,17 @@ export async function events(
   return { ...page, items: page.items.map(eventOf) };
 }
 
-/** Of the last minutes, by cluster, namespace and pod. */
+/** Of the last minutes, by cluster, namespace and pod. @param warnings Takes what kept it from reading all of them. */
 export async function podEvents(
   reader: LogReader,
   scope: Scope,
   endUnixNano: bigint,
+  warnings: string[],
   cancel: AbortSignal,
 ): Promise<ReadonlyMap<string, PodEvents>> {
   const range = { startUnixNano: endUnixNano - reasonsAfterNanos, endUnixNano };
   const filter = filterOf({ ...scope, type: undefined, kind: 'Pod', name: undefined, reason: undefined });
-  const search = { range, filter, order: 'desc', limit: reasonEventsMax, cursor: undefined } as const;
-  const found = (await reader.search(search, cancel)).items.map(eventOf);
+  const found = await newest(reader, { range, filter }, 'pods', warnings, cancel);
   return Map.groupBy(
     found.map(({ object, ...event }) => ({ ...object, ...event })),
     ({ cluster, namespace, name }) => keyOf(cluster, namespace, name),
@@ -56,11 +56,13 @@ export async function podEvents(
 /**
  * Whether the scheduler is kept from each node, by cluster and name: the kubelet says so when somebody cordons or uncordons it,
  * and when it starts on a node that is cordoned.
+ * @param warnings Takes what kept it from reading all that was said.
  */
 export async function cordons(
   reader: LogReader,
   cluster: string | undefined,
   endUnixNano: bigint,
+  warnings: string[],
   cancel: AbortSignal,
 ): Promise<ReadonlyMap<string, boolean>> {
   const range = { startUnixNano: endUnixNano - cordonsAfterNanos, endUnixNano };
@@ -71,13 +73,26 @@ export async function cordons(
     of: reasons.map((reason) => equals({ scope: 'any', key: 'k8s.event.reason' }, reason)),
   };
   const filter: Filter = { kind: 'and', of: [filterOf(scope), said] };
-  const page = await reader.search({ range, filter, order: 'desc', limit: reasonEventsMax, cursor: undefined }, cancel);
   const found = new Map<string, boolean>();
-  for (const { cluster, object, reason } of page.items.map(eventOf)) {
+  for (const { cluster, object, reason } of await newest(reader, { range, filter }, 'nodes', warnings, cancel)) {
     const key = keyOf(cluster, object.name);
     if (!found.has(key)) found.set(key, reason === 'NodeNotSchedulable');
   }
   return found;
+}
+
+/** As many as a view reads. */
+async function newest(
+  reader: LogReader,
+  search: Pick<LogSearch, 'range' | 'filter'>,
+  ofWhat: string,
+  warnings: string[],
+  cancel: AbortSignal,
+): Promise<readonly KubernetesEvent[]> {
+  const page = await reader.search({ ...search, order: 'desc', limit: reasonEventsMax, cursor: undefined }, cancel);
+  warnings.push(...page.warnings);
+  if (page.next !== undefined) warnings.push(`of the events of ${ofWhat} only the newest ${reasonEventsMax} are read`);
+  return page.items.map(eventOf);
 }
 
 function filterOf(search: Omit<EventSearch, 'range' | 'limit' | 'cursor'>): Filter {

@@ -1,4 +1,4 @@
-import { type Pod, total, type Use } from './pods.ts';
+import { isActive, type Pod, total, type Use } from './pods.ts';
 import { keyOf, label, type Reading, readings, type Snapshot } from './snapshot.ts';
 
 interface Capacity extends Use {
@@ -77,8 +77,7 @@ const cordonMetric = 'watchingcat_kubernetes_node_unschedulable';
 
 export const nodeMetrics: readonly string[] = [...ofNodes, cordonMetric];
 
-/** @param cordoned What events say, where no metric tells. */
-export function nodes(of: Snapshot, pods: readonly Pod[], cordoned: ReadonlyMap<string, boolean>): readonly Node[] {
+export function nodes(of: Snapshot, pods: readonly Pod[]): readonly Node[] {
   const table = tabulate(of, ['k8s_node_name'], new Set(ofNodes));
   const told = new Map(
     readings(of, cordonMetric).map((each) => [
@@ -98,7 +97,7 @@ export function nodes(of: Snapshot, pods: readonly Pod[], cordoned: ReadonlyMap<
       cluster,
       name,
       status: ready === 'True' ? 'Ready' : ready === undefined ? undefined : 'NotReady',
-      unschedulable: told.get(keyOf(cluster, name)) ?? cordoned.get(keyOf(cluster, name)),
+      unschedulable: told.get(keyOf(cluster, name)),
       conditions: known,
       pods: { count: mine.length, allocatable: values.get('k8s_node_allocatable_pods') },
       cpuCores: {
@@ -117,11 +116,6 @@ export function nodes(of: Snapshot, pods: readonly Pod[], cordoned: ReadonlyMap<
       },
     };
   });
-}
-
-/** A pod that has ended takes nothing of its node any more. */
-function isActive({ phase }: Pod): boolean {
-  return phase !== 'Succeeded' && phase !== 'Failed';
 }
 
 function conditionStatus(value: number): 'True' | 'False' | 'Unknown' {

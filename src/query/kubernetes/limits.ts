@@ -4,7 +4,7 @@ export const staleAfterMs = 300_000;
 export const seriesMax = 500_000;
 /** How far back events tell why a pod is not ready. */
 export const reasonsAfterNanos = 900_000_000_000n;
-/** Events that are read for that; with more, older ones say nothing. */
+/** Events that are read for that; with more, older ones say nothing, and `warnings` says so. */
 export const reasonEventsMax = 1_000;
 /** How far back a node's last word on being cordoned is looked for: with what keeps logs for a shorter time, so far. */
 export const cordonsAfterNanos = 7n * 86_400_000_000_000n;

@@ -217,6 +217,11 @@ function whole(uses: readonly Use[]): Use {
   };
 }
 
+/** A pod that has ended takes nothing of its node any more. */
+export function isActive({ phase }: Pod): boolean {
+  return phase !== 'Succeeded' && phase !== 'Failed';
+}
+
 /** Of those that are known. */
 export function total(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined);

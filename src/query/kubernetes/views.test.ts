@@ -6,6 +6,8 @@ import {
   recordedEvents,
   recordedMetrics,
 } from '../../../test/kit/kubernetes.ts';
+import { Fault } from '../../base/index.ts';
+import type { LogReader } from '../../stores/contract.ts';
 import { createQueries, type Queries } from '../queries.ts';
 
 // On what the receivers of a real cluster sent, twice: as of two clusters.
@@ -96,6 +98,26 @@ describe('pods', () => {
     expect(items).toMatchObject([
       { namespace: 'shop', name: 'quiet', status: undefined, phase: undefined, restarts: undefined, containers: [] },
     ]);
+  });
+
+  it.each([
+    { where: { 'k8s.cluster.name': 'east', 'k8s.namespace.name': 'other' }, shown: ['east other'] },
+    { where: { 'k8s.cluster.name': 'west', 'k8s.namespace.name': 'shop' }, shown: ['west shop'] },
+    // Not every sender names its cluster, or the namespace: it may well be the known one.
+    { where: { 'k8s.namespace.name': 'shop' }, shown: [] },
+    { where: { 'k8s.cluster.name': 'east' }, shown: [] },
+  ])('of which only logs tell are there although another one is called so: $where', async ({ where, shown }) => {
+    await using other = await embeddedStore();
+    await other.metrics(recordedMetrics('east'));
+    const attributes = Object.entries({ ...where, 'k8s.pod.name': 'crasher' }).map(([key, stringValue]) => ({
+      key,
+      value: { stringValue },
+    }));
+    const logRecords = [{ timeUnixNano: String(recordedEndUnixNano - 5n), body: { stringValue: 'hello' } }];
+    await other.logs([{ resource: { attributes }, scopeLogs: [{ logRecords }] }]);
+    const { items } = await createQueries(other.readers).kubernetes.pods(all, never);
+    const silent = items.filter(({ name, phase }) => name === 'crasher' && phase === undefined);
+    expect(silent.map(({ cluster, namespace }) => `${cluster} ${namespace}`)).toEqual(shown);
   });
 
   it('are answered without the events where no store keeps logs, and a view says what it lacks', async () => {
@@ -254,6 +276,50 @@ describe('events', () => {
     // What the API server says of it, through this process's own metrics, goes before.
     await other.metrics([cordonOf('node1', 1)]);
     expect(await unschedulable()).toEqual([true]);
+  });
+});
+
+describe('a view that logs add to', () => {
+  /** Over the recorded metrics. @param search What the store answers. */
+  const over = (search: LogReader['search']) => {
+    const { metrics, logs } = store.readers;
+    const fieldValues: LogReader['fieldValues'] = async () => ({
+      items: [],
+      next: undefined,
+      incomplete: true,
+      warnings: ['stopped early'],
+    });
+    return createQueries({ metrics: metrics!, logs: { ...logs!, search, fieldValues } }).kubernetes;
+  };
+
+  it.each(['pods', 'nodes', 'namespaces'] as const)('says once what was not read: %s', async (view) => {
+    const stopped = over(async () => ({ items: [], next: 'more', incomplete: true, warnings: ['stopped early'] }));
+    const { incomplete, warnings } = await stopped[view](all, never);
+    const rest = `of the events of ${view === 'nodes' ? 'nodes' : 'pods'} only the newest 1000 are read`;
+    expect({ incomplete, warnings }).toEqual({ incomplete: true, warnings: ['stopped early', rest] });
+  });
+
+  it.each(['pods', 'nodes'] as const)('says once that logs cannot be asked: %s', async (view) => {
+    const away = over(() => Promise.reject(new Fault('unavailable', 'away')));
+    const { warnings } = await away[view](all, never);
+    expect(warnings.filter((warning) => warning.includes('away'))).toEqual(['without what logs and events tell: away']);
+  });
+
+  it('asks for cordons alone, and not where a metric tells', async () => {
+    await using other = await embeddedStore();
+    await other.metrics(recordedMetrics('east'));
+    const asked: string[] = [];
+    const search: LogReader['search'] = async ({ filter }) => {
+      asked.push(JSON.stringify(filter));
+      return { items: [], next: undefined, incomplete: false, warnings: [] };
+    };
+    const { metrics, logs } = other.readers;
+    const { nodes } = createQueries({ metrics: metrics!, logs: { ...logs!, search } }).kubernetes;
+    await nodes(all, never);
+    expect(asked).toEqual([expect.stringContaining('NodeNotSchedulable')]);
+    await other.metrics([cordonOf('node1', 0)]);
+    expect((await nodes(all, never)).items).toMatchObject([{ unschedulable: false }]);
+    expect(asked).toHaveLength(1);
   });
 });
 

@@ -1,6 +1,6 @@
 import { Fault } from '../../base/index.ts';
 import type { LogReader, MetricReader, Page, PageRequest, Readers, TimeRange } from '../../stores/contract.ts';
-import { cordons, type EventSearch, equals, events, type KubernetesEvent, podEvents, textOf } from './events.ts';
+import { cordons, type EventSearch, events, type KubernetesEvent, podEvents } from './events.ts';
 import {
   countBy,
   type Namespace,
@@ -14,8 +14,9 @@ import {
   workloadMetrics,
   workloads,
 } from './groups.ts';
-import { logPodNamesMax, logPodsMax, troublesMax } from './limits.ts';
-import { type Pod, podGroups, pods, type Use } from './pods.ts';
+import { troublesMax } from './limits.ts';
+import { podsOfLogs } from './log-pods.ts';
+import { isActive, type Pod, podGroups, pods, type Use } from './pods.ts';
 import { keyOf, type Scope, snapshot } from './snapshot.ts';
 
 /** A list of what there is at the end of the range. */
@@ -59,7 +60,7 @@ export function kubernetesViews(
     const groups = [...(metrics.length > 0 ? [{ names: metrics, nonZero: false }] : []), ...podGroups];
     const [of, said] = await Promise.all([
       snapshot(required.metrics(), groups, search, lastMs(search.range), cancel),
-      withoutLogs(readers.logs, new Map(), warnings, (logs) => podEvents(logs, search, endUnixNano, cancel)),
+      withoutLogs(readers.logs, new Map(), warnings, (logs) => podEvents(logs, search, endUnixNano, warnings, cancel)),
     ]);
     return { of, pods: pods(of, said), warnings };
   }
@@ -68,8 +69,8 @@ export function kubernetesViews(
     async overview(search, cancel) {
       const metrics = [...nodeMetrics, ...namespaceMetrics, ...workloadMetrics];
       const { of, pods, warnings } = await seen(metrics, search, cancel);
-      const all = { nodes: nodes(of, pods, new Map()), namespaces: namespaces(of, pods), workloads: workloads(of) };
-      const running = pods.filter(({ phase }) => phase !== 'Succeeded' && phase !== 'Failed');
+      const all = { nodes: nodes(of, pods), namespaces: namespaces(of, pods), workloads: workloads(of) };
+      const running = pods.filter(isActive);
       const capacity = (of: 'cpuCores' | 'memoryBytes') => ({
         ...sum(running.map((pod) => pod[of])),
         // Of a namespace its pods' use; of a cluster its nodes'.
@@ -89,24 +90,33 @@ export function kubernetesViews(
         cpuCores: capacity('cpuCores'),
         memoryBytes: capacity('memoryBytes'),
         troubles: troubles.slice(0, troublesMax),
-        warnings,
+        warnings: [...new Set(warnings)],
       };
     },
 
     async nodes(search, cancel) {
       const { range, cluster } = search;
-      const { of, pods, warnings } = await seen(nodeMetrics, { range, cluster, namespace: undefined }, cancel);
+      const groups = [{ names: nodeMetrics, nonZero: false }, ...podGroups];
+      const of = await snapshot(required.metrics(), groups, { cluster, namespace: undefined }, lastMs(range), cancel);
+      // Of its pods a node shows what they take, which no event tells.
+      const known = nodes(of, pods(of, new Map()));
+      const nodeKey = ({ cluster, name }: Node) => keyOf(cluster, name);
+      if (known.every(({ unschedulable }) => unschedulable !== undefined)) return paged(known, nodeKey, search, []);
+      const warnings: string[] = [];
       const cordoned = await withoutLogs(readers.logs, new Map<string, boolean>(), warnings, (logs) =>
-        cordons(logs, cluster, range.endUnixNano, cancel),
+        cordons(logs, cluster, range.endUnixNano, warnings, cancel),
       );
-      return paged(nodes(of, pods, cordoned), ({ cluster, name }) => keyOf(cluster, name), search, warnings);
+      const found = known.map((node) => ({
+        ...node,
+        unschedulable: node.unschedulable ?? cordoned.get(nodeKey(node)),
+      }));
+      return paged(found, nodeKey, search, warnings);
     },
 
     async pods(search, cancel) {
       const { pods, warnings } = await seen([], search, cancel);
-      const known = new Set(pods.map(({ name }) => name));
       const silent = await withoutLogs(readers.logs, [], warnings, (logs) =>
-        podsOfLogs(logs, search, known, warnings, cancel),
+        podsOfLogs(logs, search, pods, warnings, cancel),
       );
       return paged([...pods, ...silent], podKey, search, warnings);
     },
@@ -154,57 +164,6 @@ async function withoutLogs<T>(
   }
 }
 
-/** Pods that wrote logs in the range and of which no receiver of metrics knows. */
-async function podsOfLogs(
-  logs: LogReader,
-  { range, cluster, namespace }: ViewSearch,
-  known: ReadonlySet<string>,
-  warnings: string[],
-  cancel: AbortSignal,
-): Promise<readonly Pod[]> {
-  const scoped = [
-    ...(cluster === undefined ? [] : [equals({ scope: 'resource', key: 'k8s.cluster.name' }, cluster)]),
-    ...(namespace === undefined ? [] : [equals({ scope: 'resource', key: 'k8s.namespace.name' }, namespace)]),
-  ];
-  const values = await logs.fieldValues(
-    { field: 'resource.k8s.pod.name', range, filter: { kind: 'and', of: scoped }, limit: logPodNamesMax },
-    cancel,
-  );
-  const unknown = values.items.map(({ value }) => textOf(value)).filter((name) => name !== '' && !known.has(name));
-  if (unknown.length > logPodsMax) {
-    warnings.push(`of ${unknown.length} pods that only their logs tell of, ${logPodsMax} are shown`);
-  }
-  const rows = await Promise.all(
-    unknown.slice(0, logPodsMax).map((name) => {
-      const filter = {
-        kind: 'and',
-        of: [...scoped, equals({ scope: 'resource', key: 'k8s.pod.name' }, name)],
-      } as const;
-      return logs.search({ range, filter, order: 'desc', limit: 1, cursor: undefined }, cancel);
-    }),
-  );
-  const none = { usage: undefined, request: undefined, limit: undefined };
-  return rows.flatMap(({ items: [row] }) => {
-    if (row === undefined) return [];
-    const text = (key: string) => textOf(row.resource[key]);
-    return {
-      cluster: text('k8s.cluster.name'),
-      namespace: text('k8s.namespace.name'),
-      name: text('k8s.pod.name'),
-      node: text('k8s.node.name'),
-      phase: undefined,
-      status: undefined,
-      readyContainers: undefined,
-      restarts: undefined,
-      owner: undefined,
-      cpuCores: none,
-      memoryBytes: none,
-      containers: [],
-      lastSeenUnixMs: Number(row.timeUnixNano / 1_000_000n),
-    };
-  });
-}
-
 function isTrouble({ status, readyContainers, containers }: Pod): boolean {
   if (status === undefined || status === 'Completed' || status === 'Terminating') return false;
   return status !== 'Running' || (readyContainers !== undefined && readyContainers < containers.length);
@@ -229,5 +188,5 @@ function paged<T>(
   const shown = left.slice(0, limit);
   const last = shown.at(-1);
   const next = left.length > shown.length && last !== undefined ? key(last) : undefined;
-  return { items: shown, next, incomplete: warnings.length > 0, warnings };
+  return { items: shown, next, incomplete: warnings.length > 0, warnings: [...new Set(warnings)] };
 }
