@@ -16,7 +16,7 @@ export function peersIn<T extends z.ZodType>(answer: T) {
   return z
     .array(
       z.object({
-        name: z.string().describe('`address:port` of the replica'),
+        name: z.string().describe('`address:port` of the replica, or of the name where that cannot be resolved'),
         error: z.string().nullable().describe('Why it did not answer'),
         answer: answer.nullable(),
       }),

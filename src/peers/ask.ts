@@ -1,8 +1,9 @@
 import type { Peers } from './client.ts';
+import { messageOf } from './protocol.ts';
 
 /** What another replica says; `error` where it does not. */
 export interface PeerReply {
-  /** `address:port`. */
+  /** `address:port`; `name:port` where nobody can be asked who has the name. */
   readonly name: string;
   /** JSON, not checked. */
   readonly answer: unknown;
@@ -11,26 +12,20 @@ export interface PeerReply {
 
 /** Asks all other replicas at once, each once however many addresses it has. Never rejects. */
 export async function askPeers(peers: Peers, path: string, cancel: AbortSignal): Promise<readonly PeerReply[]> {
+  const found = await peers.find();
+  const replies: PeerReply[] = found.unresolved.map(({ name, reason }) => ({ name, answer: undefined, error: reason }));
   const seen = new Set<string>();
-  const replies = await Promise.all(
-    (await peers.find()).map(async (peer): Promise<PeerReply & { readonly instance: string }> => {
+  await Promise.all(
+    found.peers.map(async ({ name, ask }) => {
       try {
-        const { instance, answer } = await peer.ask(path, cancel);
-        return { name: peer.name, answer, error: undefined, instance };
+        const asked = await ask(path, cancel);
+        if (asked.kind === 'self' || seen.has(asked.instance)) return;
+        if (asked.instance !== '') seen.add(asked.instance);
+        replies.push({ name, answer: asked.answer, error: undefined });
       } catch (thrown) {
-        const error = thrown instanceof Error ? thrown.message : String(thrown);
-        return { name: peer.name, answer: undefined, error, instance: '' };
+        replies.push({ name, answer: undefined, error: messageOf(thrown) });
       }
     }),
   );
-  // This process, which is asked the first time as its own peer, is no other.
-  const others = new Set((await peers.find()).map(({ name }) => name));
-  return replies
-    .filter(({ name, instance }) => {
-      if (!others.has(name) || (instance !== '' && seen.has(instance))) return false;
-      seen.add(instance);
-      return true;
-    })
-    .map(({ name, answer, error }) => ({ name, answer, error }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return replies.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

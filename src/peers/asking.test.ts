@@ -41,7 +41,19 @@ function scripted(scripts: Readonly<Record<string, string>>) {
       ask: () => Promise.reject(new Error('nobody asks')),
     };
   });
-  return { asked, peers: { find: async () => peers, [Symbol.dispose]: () => undefined } };
+  const world = {
+    asked,
+    finds: 0,
+    unresolved: [] as { name: string; reason: string }[],
+    peers: {
+      find: async () => {
+        world.finds++;
+        return { peers, unresolved: world.unresolved };
+      },
+      [Symbol.dispose]: () => undefined,
+    },
+  };
+  return world;
 }
 
 // A letter an answer, as above; x: none.
@@ -93,6 +105,30 @@ it('asks nobody any more for a destination that nobody has, and for the others a
   expect(world.asked).toEqual(['p:a']);
   expect(await asking.give({ ...handed, outstanding: ['b'] })).toEqual(['b']);
   expect(world.asked).toHaveLength(1);
+});
+
+it.each([
+  { name: 'a stranger', scripts: { p: 's' } },
+  { name: 'strangers and this process', scripts: { p: 's', q: 'i', r: 's' } },
+])('$name and nobody else: that is known as soon as they have answered', async ({ scripts }) => {
+  const world = scripted(scripts as Record<string, string>);
+  const asking = new Asking(world.peers, AbortSignal.timeout(10_000));
+  expect(await asking.give(handed)).toEqual(['a', 'b']);
+  expect({ over: asking.over, finds: world.finds }).toEqual({ over: true, finds: 1 });
+});
+
+it('while a name cannot be resolved, nobody knows that there is nobody who takes it', async () => {
+  const world = scripted({ p: 'nt' });
+  world.unresolved.push({ name: 'peers:8091', reason: 'getaddrinfo EAI_AGAIN' });
+  const asking = new Asking(world.peers, AbortSignal.timeout(10_000));
+  expect(await asking.give(handed)).toEqual([]);
+  expect(world.asked).toEqual(['p:ab', 'p:ab']);
+
+  const nobody = scripted({});
+  nobody.unresolved.push({ name: 'peers:8091', reason: 'getaddrinfo EAI_AGAIN' });
+  const alone = new Asking(nobody.peers, AbortSignal.timeout(100));
+  expect(await alone.give(handed)).toEqual(['a', 'b']);
+  expect(alone.reason).toBe('peers:8091: getaddrinfo EAI_AGAIN');
 });
 
 it('a resolver that hangs does not hold the stop', async () => {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Given, Peer, Peers } from './client.ts';
+import type { Found, Given, Peer, Peers } from './client.ts';
 import { aloneMs, roundPauseMs } from './limits.ts';
-import type { Handed } from './protocol.ts';
+import { type Handed, messageOf } from './protocol.ts';
+
+const nobody: Found = { peers: [], unresolved: [] };
 
 /**
  * Offers frames to replicas in turn, the one that took the last frame first. Who is stopping or full is asked again in the
@@ -11,14 +13,14 @@ export class Asking {
   readonly #peers: Peers;
   readonly #cancel: AbortSignal;
   /** Nobody, once the time is over. */
-  readonly #cancelled: Promise<readonly Peer[]>;
+  readonly #cancelled: Promise<Found>;
   readonly #startedMs = performance.now();
   readonly #strangers = new Set<string>();
   /** Those that did not answer the last time: they are asked after the others. */
   readonly #silent = new Set<string>();
   /** Destinations that no replica delivers to. */
   readonly #unknown = new Set<string>();
-  #found: Promise<readonly Peer[]> = Promise.resolve([]);
+  #found: Promise<Found> = Promise.resolve(nobody);
   #foundMs = Number.NEGATIVE_INFINITY;
   /** Somebody has answered, so that it is worth waiting for others. */
   #met = false;
@@ -31,8 +33,8 @@ export class Asking {
     this.#peers = peers;
     this.#cancel = cancel;
     this.#cancelled = new Promise((resolve) => {
-      if (cancel.aborted) resolve([]);
-      else cancel.addEventListener('abort', () => resolve([]), { once: true });
+      if (cancel.aborted) resolve(nobody);
+      else cancel.addEventListener('abort', () => resolve(nobody), { once: true });
     });
   }
 
@@ -49,18 +51,19 @@ export class Asking {
     let owed = handed.outstanding.filter((name) => !this.#unknown.has(name));
     const hopeless = handed.outstanding.filter((name) => this.#unknown.has(name));
     while (owed.length > 0 && !this.over) {
-      const peers = await this.#askable();
-      let asked = 0;
-      let mayYet = false;
-      let without = new Set(owed);
+      const { peers, strangers, isWhole } = await this.#askable();
+      let answered = strangers;
+      /** Not all have said what they will. */
+      let mayYet = !isWhole;
+      let without: ReadonlySet<string> | undefined;
       for (const peer of peers) {
         const given = await this.#offer(peer, { ...handed, outstanding: owed });
         if (given?.kind === 'self') continue;
-        asked++;
+        answered++;
         if (given !== undefined) this.#met = true;
         if (given === undefined || given.kind === 'later') mayYet = true;
         else if (given.kind === 'stranger') this.#strangers.add(peer.name);
-        else without = new Set(given.without.filter((name) => without.has(name)));
+        else without = new Set(given.without.filter((name) => without?.has(name) ?? owed.includes(name)));
         if (given?.kind === 'taken') {
           this.#preferred = peer.name;
           owed = owed.filter((name) => given.without.includes(name));
@@ -68,29 +71,33 @@ export class Asking {
         }
         if (owed.length === 0 || this.over) return [...owed, ...hopeless];
       }
-      if (asked > 0 && !mayYet && peers.some(({ name }) => !this.#strangers.has(name))) {
-        for (const name of without) this.#unknown.add(name);
-        break; // all of them say that they never will
+      if (answered > 0 && !mayYet) {
+        // All of them say that they never will: for this frame, or strangers all, for none.
+        if (without === undefined) this.#nobody = true;
+        for (const name of without ?? []) this.#unknown.add(name);
+        break;
       }
-      if (!this.#met && performance.now() > this.#startedMs + aloneMs) this.#nobody = true;
+      if (isWhole && !this.#met && performance.now() > this.#startedMs + aloneMs) this.#nobody = true;
       // Those that refuse for now may be gone soon, and others come: a rollout is under way.
       await sleep(roundPauseMs, undefined, { signal: this.#cancel }).catch(() => undefined);
     }
     return [...owed, ...hopeless];
   }
 
-  async #askable(): Promise<readonly Peer[]> {
+  /** In order. `strangers` were found and are not worth asking; not `isWhole`: there may be others. */
+  async #askable(): Promise<{ peers: readonly Peer[]; strangers: number; isWhole: boolean }> {
     const nowMs = performance.now();
     if (nowMs > this.#foundMs + roundPauseMs) {
       this.#foundMs = nowMs;
       this.#found = this.#peers.find();
     }
     // A resolver that hangs must not hold the stop.
-    const found = await Promise.race([this.#found, this.#cancelled]);
-    const known = found.filter(({ name }) => !this.#strangers.has(name));
-    if (found.length > 0 && known.length === 0) this.#nobody = true;
+    const { peers, unresolved } = await Promise.race([this.#found, this.#cancelled]);
+    for (const { name, reason } of unresolved) this.reason = `${name}: ${reason}`;
+    const known = peers.filter(({ name }) => !this.#strangers.has(name));
     const place = ({ name }: Peer) => (this.#silent.has(name) ? 2 : name === this.#preferred ? 0 : 1);
-    return known.toSorted((a, b) => place(a) - place(b));
+    const inOrder = known.toSorted((a, b) => place(a) - place(b));
+    return { peers: inOrder, strangers: peers.length - known.length, isWhole: unresolved.length === 0 };
   }
 
   /** undefined: no answer. */
@@ -104,7 +111,7 @@ export class Asking {
         return given;
       } catch (thrown) {
         if (this.#cancel.aborted) return undefined;
-        this.reason = `${peer.name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+        this.reason = `${peer.name}: ${messageOf(thrown)}`;
       }
     }
     this.#silent.add(peer.name);

@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns/promises';
+import * as dns from 'node:dns/promises';
 import { Agent, request } from 'node:http';
 import {
   addressesMax,
@@ -9,7 +9,15 @@ import {
   connectWithinMs,
   inFlightMax,
 } from './limits.ts';
-import { type Answer, encodeHanded, framesPath, type Handed, instanceHeader, readAnswer } from './protocol.ts';
+import {
+  type Answer,
+  encodeHanded,
+  framesPath,
+  type Handed,
+  instanceHeader,
+  messageOf,
+  readAnswer,
+} from './protocol.ts';
 
 /** A name that stands for one replica or, as a headless Service does, for all of them. */
 export interface PeerName {
@@ -20,10 +28,17 @@ export interface PeerName {
 /** What became of a frame that was offered. */
 export type Given =
   | Answer
-  /** It was this very process that was asked: a headless Service names all. */
-  | { readonly kind: 'self' }
+  | Self
   /** The token is not its own: nothing will be taken there. */
   | { readonly kind: 'stranger'; readonly reason: string };
+
+/** What was answered to a question, in JSON. `instance`: '' where it does not say. */
+type Asked = Self | { readonly kind: 'answer'; readonly instance: string; readonly answer: unknown };
+
+/** It was this very process that was asked: a headless Service names all. */
+interface Self {
+  readonly kind: 'self';
+}
 
 /** One replica. */
 export interface Peer {
@@ -32,23 +47,38 @@ export interface Peer {
   /** @throws where it does not answer in a way that can be understood: it may or may not have taken it. */
   give(handed: Handed, cancel: AbortSignal): Promise<Given>;
   /** GET of a REST path with its query. @throws where it does not answer, or not in JSON. */
-  ask(path: string, cancel: AbortSignal): Promise<{ readonly instance: string; readonly answer: unknown }>;
+  ask(path: string, cancel: AbortSignal): Promise<Asked>;
+}
+
+export interface Found {
+  /** In a random order, without those that turned out to be this process. */
+  readonly peers: readonly Peer[];
+  /** Names, each with its port, of which nobody knows at present who has them, and why. */
+  readonly unresolved: readonly { readonly name: string; readonly reason: string }[];
 }
 
 export interface Peers extends Disposable {
-  /** All that the names stand for at present, in a random order, without those that turned out to be this process. */
-  find(): Promise<readonly Peer[]>;
+  /** All that the names stand for at present. Never rejects. */
+  find(): Promise<Found>;
 }
 
 /**
  * @param token Shown to each of them.
  * @param instance What this process calls itself.
+ * @param lookup All addresses of a host.
  */
-export function knowPeers(names: readonly PeerName[], token: string, instance: string): Peers {
+export function knowPeers(
+  names: readonly PeerName[],
+  token: string,
+  instance: string,
+  lookup: (host: string) => Promise<readonly { readonly address: string }[]> = (host) =>
+    dns.lookup(host, { all: true }),
+): Peers {
   const agent = new Agent({ keepAlive: true, maxSockets: inFlightMax });
   const selves = new Set<string>();
+  const nameOf = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
   const peerAt = (host: string, port: number): Peer => {
-    const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    const name = nameOf(host, port);
     const call = (cancel: AbortSignal, options: Omit<Call, 'agent' | 'host' | 'port' | 'token' | 'signal'>) =>
       send({ ...options, agent, host, port, token, signal: cancel });
     return {
@@ -68,28 +98,38 @@ export function knowPeers(names: readonly PeerName[], token: string, instance: s
       },
       async ask(path, cancel) {
         const told = await call(cancel, { path, pieces: undefined, withinMs: askWithinMs, bytesMax: askedBytesMax });
-        if (told.instance === instance) selves.add(name);
+        if (told.instance === instance) {
+          selves.add(name);
+          return { kind: 'self' };
+        }
         if (told.status === 401) throw new Error('it has another token');
-        return { instance: told.instance, answer: JSON.parse(told.text) };
+        return { kind: 'answer', instance: told.instance, answer: JSON.parse(told.text) };
       },
     };
   };
   return {
     async find() {
-      const found = await Promise.all(
+      const unique = new Map<string, Peer>();
+      const unresolved: { name: string; reason: string }[] = [];
+      await Promise.all(
         names.map(async ({ host, port }) => {
-          // A name that nobody has stands for nobody: a Service without ready pods.
-          const addresses = await lookup(host, { all: true }).catch(() => []);
-          return addresses.map(({ address }) => peerAt(address, port));
+          try {
+            for (const { address } of await lookup(host)) unique.set(nameOf(address, port), peerAt(address, port));
+          } catch (thrown) {
+            // A name that nobody has stands for nobody: a Service without ready pods.
+            const { code } = thrown as NodeJS.ErrnoException;
+            if (code === 'ENOTFOUND' || code === 'ENODATA') return;
+            unresolved.push({ name: nameOf(host, port), reason: messageOf(thrown) });
+          }
         }),
       );
-      const unique = new Map(found.flat().map((peer) => [peer.name, peer]));
-      return [...unique.values()]
+      const peers = [...unique.values()]
         .filter(({ name }) => !selves.has(name))
         .slice(0, addressesMax)
         .map((peer) => ({ peer, place: Math.random() }))
         .sort((a, b) => a.place - b.place)
         .map(({ peer }) => peer);
+      return { peers, unresolved };
     },
     [Symbol.dispose]: () => agent.destroy(),
   };

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Fault } from '../base/index.ts';
 import { askPeers } from './ask.ts';
-import { knowPeers } from './client.ts';
+import { knowPeers, type Peer } from './client.ts';
 import type { Answer, Handed } from './protocol.ts';
 import { listenPeers, type PeerListenerOptions } from './server.ts';
 
@@ -43,14 +43,18 @@ async function replica(options: Partial<PeerListenerOptions> = {}) {
   return { listener, took, warnings, port: listener.port };
 }
 
-function peersAt(ports: readonly number[], instance = 'the giver', shown = token) {
-  const peers = knowPeers(
-    ports.map((port) => ({ host: '127.0.0.1', port })),
-    shown,
-    instance,
-  );
+type Lookup = Parameters<typeof knowPeers>[3];
+
+function peersAt(ports: readonly number[], instance = 'the giver', shown = token, lookup?: Lookup) {
+  const names = ports.map((port) => ({ host: '127.0.0.1', port }));
+  const peers = knowPeers(names, shown, instance, lookup);
   onTestFinished(() => peers[Symbol.dispose]());
   return peers;
+}
+
+async function peerAt(port: number, shown = token): Promise<Peer> {
+  const [peer] = (await peersAt([port], 'the giver', shown).find()).peers;
+  return peer!;
 }
 
 /** One request as anybody could send it: only the head, unless there is a body. */
@@ -73,16 +77,16 @@ const bearer = { authorization: `Bearer ${token}` };
 describe('a replica that is asked to take a frame', () => {
   it('takes it as it was', async () => {
     const { took, port } = await replica();
-    const [peer] = await peersAt([port]).find();
-    expect(await peer!.give(frame, silent)).toEqual(taken);
+    const peer = await peerAt(port);
+    expect(await peer.give(frame, silent)).toEqual(taken);
     expect(took).toEqual([frame]);
   });
 
   it('refuses who has another token before it has read the body, and shows nothing of the token', async () => {
     const { took, port, warnings } = await replica();
-    const [peer] = await peersAt([port], 'the giver', 'another-token-of-others').find();
-    expect(await peer!.give(frame, silent)).toMatchObject({ kind: 'stranger' });
-    await expect(peer!.ask('/health', silent)).rejects.toThrow('token');
+    const peer = await peerAt(port, 'another-token-of-others');
+    expect(await peer.give(frame, silent)).toMatchObject({ kind: 'stranger' });
+    await expect(peer.ask('/health', silent)).rejects.toThrow('token');
     const announced = { 'content-length': '1000' };
     expect(await raw(port, 'POST', '/v1/frames', announced)).toMatchObject({ status: 401 });
     expect(await raw(port, 'GET', '/health', {})).toMatchObject({ status: 401 });
@@ -105,14 +109,14 @@ describe('a replica that is asked to take a frame', () => {
   it('that is stopping refuses for now, and has written what it was taking before it says that it has drained', async () => {
     const writing = Promise.withResolvers<Answer>();
     const { listener, port } = await replica({ take: () => writing.promise });
-    const [peer] = await peersAt([port]).find();
-    const given = peer!.give(frame, silent);
+    const peer = await peerAt(port);
+    const given = peer.give(frame, silent);
     await sleep(100);
     let drained = false;
     const draining = listener.drain().then(() => {
       drained = true;
     });
-    expect(await peer!.give(frame, silent)).toMatchObject({ kind: 'later', reason: 'this replica is stopping' });
+    expect(await peer.give(frame, silent)).toMatchObject({ kind: 'later', reason: 'this replica is stopping' });
     expect(drained).toBe(false);
     writing.resolve(taken);
     await draining;
@@ -122,20 +126,20 @@ describe('a replica that is asked to take a frame', () => {
   it('whose log is full says so, and another fault is logged and not told', async () => {
     const thrown: unknown[] = [new Fault('unavailable', 'the log is full'), new Error('secret of the inside')];
     const { port, warnings } = await replica({ take: async () => Promise.reject(thrown.shift()) });
-    const [peer] = await peersAt([port]).find();
-    expect(await peer!.give(frame, silent)).toEqual({ kind: 'later', reason: 'the log is full' });
-    expect(await peer!.give(frame, silent)).toEqual({ kind: 'later', reason: 'internal error' });
+    const peer = await peerAt(port);
+    expect(await peer.give(frame, silent)).toEqual({ kind: 'later', reason: 'the log is full' });
+    expect(await peer.give(frame, silent)).toEqual({ kind: 'later', reason: 'internal error' });
     expect(warnings).toHaveLength(1);
   });
 
   it('holds no more messages at once than it has memory for', async () => {
     const writing = Promise.withResolvers<Answer>();
     const { port } = await replica({ take: () => writing.promise });
-    const [peer] = await peersAt([port]).find();
+    const peer = await peerAt(port);
     const large = { ...frame, body: Buffer.alloc(100 * 2 ** 20) };
-    const first = peer!.give(large, silent);
+    const first = peer.give(large, silent);
     await sleep(300);
-    expect(await peer!.give(large, silent)).toMatchObject({ kind: 'later' });
+    expect(await peer.give(large, silent)).toMatchObject({ kind: 'later' });
     writing.resolve(taken);
     expect(await first).toEqual(taken);
   });
@@ -145,15 +149,35 @@ describe('who the names stand for', () => {
   it('is each address once, without this process itself', async () => {
     const [own, other] = [await replica({ instance: 'myself' }), await replica()];
     const peers = peersAt([own.port, other.port, other.port], 'myself');
-    expect(await peers.find()).toHaveLength(2);
-    const answers = await Promise.all((await peers.find()).map((peer) => peer.give(frame, silent)));
+    const { peers: both } = await peers.find();
+    expect(both).toHaveLength(2);
+    const answers = await Promise.all(both.map((peer) => peer.give(frame, silent)));
     expect(answers.map(({ kind }) => kind).sort()).toEqual(['self', 'taken']);
-    expect((await peers.find()).map(({ name }) => name)).toEqual([`127.0.0.1:${other.port}`]);
+    expect((await peers.find()).peers.map(({ name }) => name)).toEqual([`127.0.0.1:${other.port}`]);
   });
 
-  it('is nobody for a name that nobody has', async () => {
-    const peers = knowPeers([{ host: 'no-such-host.invalid', port: 1 }], token, 'the giver');
-    expect(await peers.find()).toEqual([]);
+  it.each(['ENOTFOUND', 'ENODATA'])('is nobody for a name that nobody has: %s', async (code) => {
+    const peers = peersAt([1], 'the giver', token, () => Promise.reject(Object.assign(new Error(code), { code })));
+    expect(await peers.find()).toEqual({ peers: [], unresolved: [] });
+  });
+
+  it('is not known where the resolver fails; that is told, and the others are there', async () => {
+    const failed = Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' });
+    const { port } = await replica();
+    let calls = 0;
+    const peers = peersAt([1, port], 'the giver', token, async (host) => {
+      if (calls++ % 2 === 0) throw failed;
+      return [{ address: host }];
+    });
+    const found = await peers.find();
+    expect(found.peers.map(({ name }) => name)).toEqual([`127.0.0.1:${port}`]);
+    expect(found.unresolved).toEqual([{ name: '127.0.0.1:1', reason: 'getaddrinfo EAI_AGAIN' }]);
+    const replies = await askPeers(peers, '/health', silent);
+    expect(replies.map(({ name, error }) => [name, error])).toEqual([
+      ['127.0.0.1:1', 'getaddrinfo EAI_AGAIN'],
+      [`127.0.0.1:${port}`, undefined],
+    ]);
+    expect(calls).toBe(4); // a question asks for the addresses once
   });
 });
 
@@ -164,8 +188,8 @@ it('what answers in another way than a replica has not taken it', async () => {
   });
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', () => resolve()));
   onTestFinished(() => void stranger.close());
-  const [peer] = await peersAt([(stranger.address() as AddressInfo).port]).find();
-  await expect(peer!.give(frame, silent)).rejects.toThrow('expected the answer of a replica, got status 200');
+  const peer = await peerAt((stranger.address() as AddressInfo).port);
+  await expect(peer.give(frame, silent)).rejects.toThrow('expected the answer of a replica, got status 200');
 });
 
 it('all others are asked, each once, and those that do not answer are named', async () => {

@@ -137,6 +137,10 @@ export function readAnswer(text: string): Answer | undefined {
   return undefined;
 }
 
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** Whether an `authorization` header shows the token. Takes as long for a wrong one as for a right one. */
 export function isAuthorised(authorization: string | undefined, token: string): boolean {
   const digestOf = (text: string) => hash('sha256', text, 'buffer');
