@@ -136,11 +136,11 @@ export async function runServer(config: Config, options: ServerOptions): Promise
       observer: counters,
     }),
   );
-  const accept: Accept = async (signal, body, sender) => {
+  const accept: Accept = async (signal, body, sender, room) => {
     if (!destinations.some(({ takes }) => takes.has(signal))) {
       throw new Fault('notConfigured', `nothing here takes ${signal}: set WATCHINGCAT_EMBEDDED, or a destination`);
     }
-    return ingest.accept(signal, body, sender);
+    return ingest.accept(signal, body, sender, room);
   };
   takeIn = accept;
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PlainCluster, podOf } from '../../test/kit/cluster-view.ts';
 import { decodeOtlp, encodeOtlp } from '../../test/kit/otlp.ts';
-import { type Signal, signals, systemClock } from '../base/index.ts';
+import { Fault, type Signal, signals, systemClock } from '../base/index.ts';
 import { type Enrichment, kubernetesEnrichment, staticEnrichment } from '../enrich/index.ts';
 import { defaultLimits } from '../otlp/index.ts';
 import type { Sender } from '../receive/index.ts';
@@ -125,6 +125,20 @@ describe('ingest', () => {
       new Set(['service.name,cluster.name,k8s.cluster.name']),
     );
     expect(Buffer.from(frame!.body).toString('latin1').split(unknownField.toString('latin1'))).toHaveLength(3);
+  });
+
+  it('asks for room for what it adds, and without it tells the client to come again', async () => {
+    const { accept, heard, logged } = await start({ clusterName: 'blue' });
+    const body = traces(['cart', [span('a')]], ['payment', [span('bb')]]);
+    const asked: number[] = [];
+    const full = new Fault('unavailable', 'full', { retryAfterMs: 1_000 });
+    const room = { reserve: (bytes: number) => (asked.push(bytes) === 1 ? full : undefined) };
+    await expect(accept('traces', body, sender, room)).rejects.toBe(full);
+    expect(heard.splice(0)).toEqual(['refused cart traces 1', 'refused payment traces 1']);
+    await accept('traces', body, sender, room);
+    const [frame] = await logged('traces');
+    expect(asked).toEqual(new Array(2).fill(frame!.body.length - body.length));
+    expect(heard).toEqual(['received cart traces 1 1 grpc', 'received payment traces 1 1 grpc']);
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import { type Clock, entryPath, Fault, ownBuffer, type Signal, ThreadPool } from '../base/index.ts';
 import { type Enriched, type Enrichment, inSlices } from '../enrich/index.ts';
 import { type Limits, type ResourceAt, spliceResources, type Walked } from '../otlp/index.ts';
-import type { Accept, Accepted, Sender } from '../receive/index.ts';
+import type { Accept, Accepted, Room, Sender } from '../receive/index.ts';
 import type { Log } from '../wal/index.ts';
 import { inlineBytesMax, workerHeapMegabytesMax } from './limits.ts';
 import { type Preparation, type Prepared, prepareQuickly } from './prepare.ts';
@@ -15,7 +15,7 @@ export interface IngestObserver {
   received(service: string, signal: Signal, records: number, throughSeq: number, protocol: Sender['protocol']): void;
   /** Records that were rejected for one reason; `first` is where the first of them stood in its request. */
   rejected(signal: Signal, records: number, reason: string, first: string): void;
-  /** Records of one service that the log could not take now; the client was told to come again. */
+  /** Records of one service that could not be taken now; the client was told to come again. */
   refused(service: string, signal: Signal, records: number): void;
   /** Records of a request that came before and was not stored again. */
   repeated(signal: Signal, records: number): void;
@@ -48,7 +48,7 @@ export function createIngest(parts: {
     heapMegabytesMax: workerHeapMegabytesMax,
   });
 
-  const accept: Accept = async (signal, body, sender): Promise<Accepted> => {
+  const accept: Accept = async (signal, body, sender, room): Promise<Accepted> => {
     const log = logs[signal];
     const receivedUnixNano = clock.nowUnixNano();
     const task: Preparation = { signal, tenant, digestSecret, body, limits, receivedUnixNano };
@@ -60,15 +60,16 @@ export function createIngest(parts: {
 
     let pieces: readonly Uint8Array[] = [bytes];
     let services = prepared.services;
-    if (enrichment !== undefined) {
-      const { resources } = walked;
-      const answered = enrichment({ signal, bytes, resources, senderAddress: sender.address });
-      const enriched = answered instanceof Promise ? await answered : answered;
-      const spliced = splice(bytes, walked, enriched);
-      pieces = spliced instanceof Promise ? await spliced : spliced;
-      services = servicesAfter(services, resources, enriched);
-    }
     try {
+      if (enrichment !== undefined) {
+        const { resources } = walked;
+        const answered = enrichment({ signal, bytes, resources, senderAddress: sender.address });
+        const enriched = answered instanceof Promise ? await answered : answered;
+        reserve(room, enriched);
+        const spliced = splice(bytes, walked, enriched);
+        pieces = spliced instanceof Promise ? await spliced : spliced;
+        services = servicesAfter(services, resources, enriched);
+      }
       const appended = await log.append({
         tenant,
         digest: prepared.digest,
@@ -99,6 +100,17 @@ export function createIngest(parts: {
   }
 
   return { accept, [Symbol.asyncDispose]: () => threads.close() };
+}
+
+/**
+ * A small request may name thousands of pods, and grow a hundredfold.
+ * @throws Fault `unavailable`.
+ */
+function reserve(room: Room | undefined, enriched: readonly Enriched[]): void {
+  let addedBytes = 0;
+  for (const { fields } of enriched) for (const field of fields) addedBytes += field.length;
+  const full = room?.reserve(addedBytes);
+  if (full !== undefined) throw full;
 }
 
 /** The request with what was added to its resources. */

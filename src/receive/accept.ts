@@ -1,4 +1,4 @@
-import type { Signal } from '../base/index.ts';
+import type { Fault, Signal } from '../base/index.ts';
 
 /** Who sent a request, as far as the connection tells. */
 export interface Sender {
@@ -16,9 +16,16 @@ export interface Accepted {
   readonly message: string;
 }
 
+/** Where a request may grow while it is processed. */
+export interface Room {
+  /** Takes room for more bytes, which is given back with that of the body; a Fault `unavailable` where there is none. */
+  reserve(bytes: number): Fault | undefined;
+}
+
 /**
  * What a receiver hands each request to. Resolves when the request is on disk.
  * @param body One uncompressed Export…ServiceRequest in protobuf; the receiver does not touch it afterwards.
+ * @param room undefined: this process asks itself, for little.
  * @throws Fault `malformed` with the offset, `tooLarge`, `unavailable` with retryAfterMs, …
  */
-export type Accept = (signal: Signal, body: Uint8Array, sender: Sender) => Promise<Accepted>;
+export type Accept = (signal: Signal, body: Uint8Array, sender: Sender, room?: Room) => Promise<Accepted>;

@@ -1,6 +1,6 @@
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accepted } from './accept.ts';
+import type { Accepted, Room } from './accept.ts';
 import { type Encoding, grpcEncoding, grpcEncodings, tooLarge } from './encodings.ts';
 import type { Connection } from './grpc.ts';
 import {
@@ -18,7 +18,7 @@ import type { Stream, StreamHandler } from './h2/stream.ts';
 import { messageCharactersMax } from './limits.ts';
 
 /** One unary call, from its headers to its trailers. */
-export class Call implements StreamHandler {
+export class Call implements StreamHandler, Room {
   /** On the monotonic clock: when the body must have come, then when the client stops waiting. */
   deadlineMs: number;
   readonly #connection: Connection;
@@ -233,10 +233,16 @@ export class Call implements StreamHandler {
         ? client
         : { ...client, address: listener.proxies.senderOf(client.address, forwardedFor) };
     try {
-      listener.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+      listener.accept(signal, body, sender, this).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {
       this.#onThrown(thrown);
     }
+  }
+
+  reserve(bytes: number): Fault | undefined {
+    const full = this.#connection.listener.admission.reserve(this.#connection.account, bytes);
+    if (full === undefined) this.#heldBytes += bytes;
+    return full;
   }
 
   readonly #onAccepted = (accepted: Accepted): void => {

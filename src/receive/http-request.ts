@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accepted, Sender } from './accept.ts';
+import type { Accepted, Room, Sender } from './accept.ts';
 import type { Account } from './admission.ts';
 import { BodyPieces } from './body.ts';
 import { allowedOrigin, preflightHeaders } from './cors.ts';
@@ -19,7 +19,7 @@ type Format = 'protobuf' | 'json';
 const contentTypes = { protobuf: 'application/x-protobuf', json: 'application/json' } as const;
 
 /** One request, from its headers to the end of the answer. */
-export class Request {
+export class Request implements Room {
   readonly #listener: HttpListener;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -119,7 +119,6 @@ export class Request {
   }
 
   #receive(): void {
-    const { admission } = this.#listener.options;
     const { bodyBytesMax } = this.#listener.limits;
     this.#request.on('data', (chunk: Buffer) => {
       if (this.#ended) return;
@@ -127,12 +126,11 @@ export class Request {
         this.fail(tooLarge(bodyBytesMax));
         return;
       }
-      const full = admission.reserve(this.#account, chunk.length);
+      const full = this.reserve(chunk.length);
       if (full !== undefined) {
         this.fail(full);
         return;
       }
-      this.#heldBytes += chunk.length;
       this.#pieces.push(chunk);
     });
     this.#request.on('end', () => {
@@ -198,10 +196,16 @@ export class Request {
     const address = proxies.senderOf(this.#account.address, forwardedFor(this.#request.headers['x-forwarded-for']));
     const sender: Sender = { address, protocol };
     try {
-      this.#listener.options.accept(signal, body, sender).then(this.#onAccepted, this.#onThrown);
+      this.#listener.options.accept(signal, body, sender, this).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {
       this.#onThrown(thrown);
     }
+  }
+
+  reserve(bytes: number): Fault | undefined {
+    const full = this.#listener.options.admission.reserve(this.#account, bytes);
+    if (full === undefined) this.#heldBytes += bytes;
+    return full;
   }
 
   readonly #onAccepted = (accepted: Accepted): void => {

@@ -1,4 +1,4 @@
-export type { Accept, Accepted, Sender } from './accept.ts';
+export type { Accept, Accepted, Room, Sender } from './accept.ts';
 export { Admission } from './admission.ts';
 export { type GrpcListener, type ListenGrpcOptions, listenGrpc } from './grpc.ts';
 export { type HttpListener, type ListenHttpOptions, listenHttp } from './http.ts';

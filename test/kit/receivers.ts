@@ -43,9 +43,9 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   const ended: Doors['ended'] = [];
   const admission = options.admission ?? new Admission();
   const pool = new UnpackPool();
-  const accept: Accept = (signal, body, sender) => {
+  const accept: Accept = (signal, body, sender, room) => {
     accepted.push({ signal, body, sender });
-    return options.accept?.(signal, body, sender) ?? Promise.resolve<Accepted>({ rejected: 0, message: '' });
+    return options.accept?.(signal, body, sender, room) ?? Promise.resolve<Accepted>({ rejected: 0, message: '' });
   };
   const observer: ReceiveObserver = { requestEnded: (...what) => ended.push(what) };
   const shared = {
