@@ -12,6 +12,8 @@ export const addedBytesMax = 32 * 1024 * 1024;
 export const podsWaitedForMax = 1_000;
 /** Bytes of all requests that wait for a pod; one that finds no room goes on without its attributes. */
 export const heldBytesMax = 32 * 1024 * 1024;
+/** Such requests. Likewise: a small one costs more than its bytes while it waits. */
+export const heldRequestsMax = 10_000;
 /** A pod that did not appear while a request waited for it is not waited for again for so long. */
 export const missRememberedMs = 30_000;
 /**

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlainCluster, podOf } from '../../../test/kit/cluster-view.ts';
 import { enrichedBy, requestOf, resourcesOf } from '../../../test/kit/enrich.ts';
-import { heldBytesMax, missesRememberedMax, missRememberedMs } from '../limits.ts';
+import { heldBytesMax, heldRequestsMax, missesRememberedMax, missRememberedMs } from '../limits.ts';
 import { addressKey, uidKey } from './associate.ts';
 import { kubernetesEnrichment } from './enrichment.ts';
 import { HoldBack } from './hold.ts';
@@ -110,6 +110,27 @@ describe('a request that names a pod nobody knows yet', () => {
       await pass(waitMs);
     }
     expect(next('j')).toBe('sender_waited_before');
+  });
+
+  it('waits for the next pods of a sender of whose requests several waited in vain at the same time', async () => {
+    const { start } = held();
+    for (const name of ['a', 'b', 'c', 'd']) expect(start(name, [uidKey('gone')], 100, 'agent')).toBe('waits');
+    await pass(waitMs);
+    expect(start('next', [uidKey('next')], 100, 'agent')).toBe('waits');
+    await pass(1);
+    expect(start('beside it', [uidKey('other')], 100, 'agent')).toBe('waits');
+    await pass(waitMs - 1);
+    expect(start('third', [uidKey('third')], 100, 'agent')).toBe('waits');
+    await pass(waitMs);
+    expect(start('late', [uidKey('late')], 100, 'agent')).toBe('sender_waited_before');
+  });
+
+  it('takes a bounded number of requests, however small', async () => {
+    const { start } = held();
+    for (let n = 0; n < heldRequestsMax; n++) expect(start(`${n}`, [uidKey('a')], 1)).toBe('waits');
+    expect(start('one too many', [uidKey('b')], 1)).toBe('no_room');
+    await pass(waitMs);
+    expect(start('room again', [uidKey('b')], 1, 'another')).toBe('waits');
   });
 
   it('finds room by its bytes, and takes nobody else’s', async () => {

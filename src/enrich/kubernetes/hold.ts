@@ -1,5 +1,12 @@
 import type { Clock } from '../../base/index.ts';
-import { firstListLookMs, heldBytesMax, missesRememberedMax, missRememberedMs, vainWaitsMax } from '../limits.ts';
+import {
+  firstListLookMs,
+  heldBytesMax,
+  heldRequestsMax,
+  missesRememberedMax,
+  missRememberedMs,
+  vainWaitsMax,
+} from '../limits.ts';
 import { addressKey, uidKey } from './associate.ts';
 import type { ClusterView } from './contract.ts';
 
@@ -17,6 +24,7 @@ interface Waiter {
   readonly keys: Set<string>;
   readonly sizeBytes: number;
   readonly sender: string;
+  readonly sinceMs: number;
   readonly timer: NodeJS.Timeout;
   readonly go: () => void;
 }
@@ -34,8 +42,8 @@ export class HoldBack {
   readonly #byKey = new Map<string, Set<Waiter>>();
   /** What was waited for in vain, and until when that is remembered; oldest first. */
   readonly #misses = new Map<string, number>();
-  /** Senders whose last requests waited in vain; oldest first. */
-  readonly #vain = new Map<string, { readonly waits: number; readonly untilMs: number }>();
+  /** Senders whose last requests waited in vain, and when the last of these gave up; oldest first. */
+  readonly #vain = new Map<string, { readonly waits: number; readonly atMs: number }>();
   readonly #unsubscribe: () => void;
   #heldBytes = 0;
   #heldTotal = 0;
@@ -67,15 +75,17 @@ export class HoldBack {
     if (!this.#expectsNews()) return 'no_view';
     const nowMs = this.#clock.monotonicMs();
     const vain = this.#vain.get(sender);
-    if (vain !== undefined && vain.waits >= vainWaitsMax && vain.untilMs > nowMs) return 'sender_waited_before';
+    if (vain !== undefined && vain.waits >= vainWaitsMax && vain.atMs + missRememberedMs > nowMs)
+      return 'sender_waited_before';
     const wanted = new Set(keys.filter((key) => !this.#isMiss(key, nowMs)));
     if (wanted.size === 0) return 'waited_before';
-    if (this.#heldBytes + sizeBytes > heldBytesMax) return 'no_room';
+    if (this.#heldBytes + sizeBytes > heldBytesMax || this.#waiters.size >= heldRequestsMax) return 'no_room';
     return new Promise((resolve) => {
       const waiter: Waiter = {
         keys: wanted,
         sizeBytes,
         sender,
+        sinceMs: nowMs,
         timer: setTimeout(() => this.#timedOut(waiter), this.#waitMs),
         go: resolve,
       };
@@ -139,10 +149,12 @@ export class HoldBack {
   }
 
   #timedOut(waiter: Waiter): void {
-    const untilMs = this.#clock.monotonicMs() + missRememberedMs;
-    for (const key of waiter.keys) remember(this.#misses, key, untilMs);
-    const waits = (this.#vain.get(waiter.sender)?.waits ?? 0) + 1;
-    remember(this.#vain, waiter.sender, { waits, untilMs });
+    const atMs = this.#clock.monotonicMs();
+    for (const key of waiter.keys) remember(this.#misses, key, atMs + missRememberedMs);
+    const before = this.#vain.get(waiter.sender);
+    // A Collector sends ten requests at once, perhaps all of one pod: those that waited at the same time count once.
+    if (before === undefined || waiter.sinceMs >= before.atMs)
+      remember(this.#vain, waiter.sender, { waits: (before?.waits ?? 0) + 1, atMs });
     this.#release(waiter);
   }
 
