@@ -1,4 +1,5 @@
 import type { Fault, Signal } from '../base/index.ts';
+import { messageCharactersMax } from './limits.ts';
 
 /** Who sent a request, as far as the connection tells. */
 export interface Sender {
@@ -14,6 +15,12 @@ export interface Accepted {
   readonly rejected: number;
   /** Why, or a warning where `rejected` is 0; '' on full success. */
   readonly message: string;
+}
+
+/** What a client is told of it: a message of a length that somebody reads. */
+export function readable({ rejected, message }: Accepted): Accepted {
+  if (message.length <= messageCharactersMax) return { rejected, message };
+  return { rejected, message: `${message.slice(0, messageCharactersMax)} …` };
 }
 
 /** Where a request may grow while it is processed. */

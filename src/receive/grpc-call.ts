@@ -1,6 +1,6 @@
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accepted, Room } from './accept.ts';
+import { type Accepted, type Room, readable } from './accept.ts';
 import { type Encoding, grpcEncoding, grpcEncodings, tooLarge } from './encodings.ts';
 import type { Connection } from './grpc.ts';
 import {
@@ -16,6 +16,7 @@ import {
 import type { RequestFields } from './h2/hpack.ts';
 import type { Stream, StreamHandler } from './h2/stream.ts';
 import { messageCharactersMax } from './limits.ts';
+import { logInternal } from './listener.ts';
 
 /** One unary call, from its headers to its trailers. */
 export class Call implements StreamHandler, Room {
@@ -253,7 +254,7 @@ export class Call implements StreamHandler, Room {
     }
     const whole = accepted.rejected === 0 && accepted.message === '';
     this.#answer(
-      whole ? emptyMessage : framed(encodeExportResponse(this.#method as Signal, 'protobuf', short(accepted))),
+      whole ? emptyMessage : framed(encodeExportResponse(this.#method as Signal, 'protobuf', readable(accepted))),
     );
   };
 
@@ -261,13 +262,7 @@ export class Call implements StreamHandler, Room {
     this.#lent = false;
     const fault = Fault.from(thrown);
     if (this.#phase === 'ended') this.#giveBack();
-    if (fault.code === 'internal') {
-      const { cause } = fault;
-      this.#connection.listener.logger?.error(
-        { error: cause instanceof Error ? cause.stack : String(cause), signal: this.#method },
-        'an export request failed on an error of ours',
-      );
-    }
+    logInternal(this.#connection.listener.logger, fault, this.#method);
     this.fail(fault);
   };
 
@@ -339,9 +334,4 @@ function failureHeaders(fault: Fault): Record<string, string | number> {
     headers['grpc-status-details-bin'] = Buffer.from(status).toString('base64').replace(/=+$/, '');
   }
   return headers;
-}
-
-function short(accepted: Accepted): Accepted {
-  if (accepted.message.length <= messageCharactersMax) return accepted;
-  return { rejected: accepted.rejected, message: `${accepted.message.slice(0, messageCharactersMax)} …` };
 }

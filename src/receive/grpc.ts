@@ -1,4 +1,4 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import {
   createServer as createTlsServer,
   type SecureContextOptions,
@@ -14,7 +14,14 @@ import type { RequestFields } from './h2/hpack.ts';
 import { Session, type SessionHandler } from './h2/session.ts';
 import type { Stream } from './h2/stream.ts';
 import { defaultReceiveLimits, type ReceiveLimits } from './limits.ts';
-import type { Listener, ListenerStats, ListenOptions, ReceiveLogger, ReceiveObserver } from './listener.ts';
+import {
+  bind,
+  type Listener,
+  type ListenerStats,
+  type ListenOptions,
+  type ReceiveLogger,
+  type ReceiveObserver,
+} from './listener.ts';
 import type { UnpackPool } from './pool.ts';
 import { Proxies } from './proxies.ts';
 
@@ -104,16 +111,9 @@ export class GrpcListener implements Listener {
   }
 
   async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: 1024 }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    // Before, the caller hears of it; from here on only the log can.
-    this.#server.on('error', (error) => this.logger?.error({ error: error.message }, 'OTLP/gRPC listener failed'));
-    ({ address: this.address, port: this.port } = this.#server.address() as AddressInfo);
+    ({ address: this.address, port: this.port } = await bind(this.#server, host, port, (error) =>
+      this.logger?.error({ error: error.message }, 'OTLP/gRPC listener failed'),
+    ));
     this.#sweepTimer = setInterval(() => this.#sweep(), sweepIntervalMs).unref();
   }
 

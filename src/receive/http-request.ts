@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Fault, type Signal } from '../base/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/index.ts';
-import type { Accepted, Room, Sender } from './accept.ts';
+import { type Accepted, type Room, readable, type Sender } from './accept.ts';
 import type { Account } from './admission.ts';
 import { BodyPieces } from './body.ts';
 import { allowedOrigin, preflightHeaders } from './cors.ts';
 import { type Encoding, httpEncoding, httpEncodings, tooLarge } from './encodings.ts';
 import type { HttpListener } from './http.ts';
 import { lingerMs, messageCharactersMax } from './limits.ts';
+import { logInternal } from './listener.ts';
 
 const signalOfPath: Readonly<Record<string, Signal>> = {
   '/v1/traces': 'traces',
@@ -191,10 +192,9 @@ export class Request implements Room {
 
   #accept(signal: Signal, body: Uint8Array): void {
     this.#lent = true;
-    const protocol = this.#format === 'json' ? 'http/json' : 'http/protobuf';
     const { proxies } = this.#listener;
     const address = proxies.senderOf(this.#account.address, forwardedFor(this.#request.headers['x-forwarded-for']));
-    const sender: Sender = { address, protocol };
+    const sender: Sender = { address, protocol: `http/${this.#format}` };
     try {
       this.#listener.options.accept(signal, body, sender, this).then(this.#onAccepted, this.#onThrown);
     } catch (thrown) {
@@ -215,25 +215,14 @@ export class Request implements Room {
       return;
     }
     this.#end('ok');
-    const { rejected } = accepted;
-    const message =
-      accepted.message.length <= messageCharactersMax
-        ? accepted.message
-        : `${accepted.message.slice(0, messageCharactersMax)} …`;
-    this.#respond(200, encodeExportResponse(this.#signal as Signal, this.#format, { rejected, message }), undefined);
+    this.#respond(200, encodeExportResponse(this.#signal as Signal, this.#format, readable(accepted)), undefined);
   };
 
   readonly #onThrown = (thrown: unknown): void => {
     this.#lent = false;
     const fault = Fault.from(thrown);
     if (this.#ended) this.#giveBack();
-    if (fault.code === 'internal') {
-      const { cause } = fault;
-      this.#listener.options.logger?.error(
-        { error: cause instanceof Error ? cause.stack : String(cause), signal: this.#signal },
-        'an export request failed on an error of ours',
-      );
-    }
+    logInternal(this.#listener.options.logger, fault, this.#signal);
     this.fail(fault);
   };
 
@@ -279,8 +268,7 @@ export class Request implements Room {
     if (!this.#lent) this.#giveBack();
     this.#listener.requestEnded(this);
     if (this.#signal === undefined) return;
-    const protocol = this.#format === 'json' ? 'http/json' : 'http/protobuf';
-    this.#listener.options.observer?.requestEnded(this.#signal, protocol, code, this.#pieces.sizeBytes);
+    this.#listener.options.observer?.requestEnded(this.#signal, `http/${this.#format}`, code, this.#pieces.sizeBytes);
   }
 
   #giveBack(): void {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { AddressRanges, Fault } from '../base/index.ts';
 import { encodeStatus } from '../otlp/index.ts';
@@ -8,7 +8,7 @@ import type { Account } from './admission.ts';
 import type { CorsOrigins } from './cors.ts';
 import { Request } from './http-request.ts';
 import { defaultReceiveLimits, lingerMs, type ReceiveLimits } from './limits.ts';
-import type { Listener, ListenerStats, ListenOptions } from './listener.ts';
+import { bind, type Listener, type ListenerStats, type ListenOptions } from './listener.ts';
 import { Proxies } from './proxies.ts';
 
 export interface ListenHttpOptions extends ListenOptions {
@@ -101,18 +101,9 @@ export class HttpListener implements Listener {
   }
 
   async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: 1024 }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    // Before, the caller hears of it; from here on only the log can.
-    this.#server.on('error', (error) =>
+    ({ address: this.address, port: this.port } = await bind(this.#server, host, port, (error) =>
       this.#options.logger?.error({ error: error.message }, 'OTLP/HTTP listener failed'),
-    );
-    ({ address: this.address, port: this.port } = this.#server.address() as AddressInfo);
+    ));
   }
 
   stats(): ListenerStats {

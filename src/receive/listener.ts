@@ -1,5 +1,6 @@
+import type { AddressInfo, Server } from 'node:net';
 import type { TlsOptions } from 'node:tls';
-import { type AddressRanges, type FaultCode, readAddress, type Signal } from '../base/index.ts';
+import { type AddressRanges, type Fault, type FaultCode, readAddress, type Signal } from '../base/index.ts';
 import type { Accept, Sender } from './accept.ts';
 import type { Admission } from './admission.ts';
 import type { ReceiveLimits } from './limits.ts';
@@ -70,6 +71,38 @@ export interface ReceiveLogger {
   debug(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+}
+
+/**
+ * Opens a server's port; `onError` hears what goes wrong from then on.
+ * @throws the error of `listen`, such as EADDRINUSE.
+ */
+export async function bind(
+  server: Server,
+  host: string,
+  port: number,
+  onError: (error: Error) => void,
+): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', onError);
+  return server.address() as AddressInfo;
+}
+
+/** A fault of ours, with its cause; of all others the client is told and nobody else. */
+export function logInternal(
+  logger: ReceiveLogger | undefined,
+  { code, cause }: Fault,
+  signal: string | undefined,
+): void {
+  if (code !== 'internal') return;
+  const error = cause instanceof Error ? cause.stack : String(cause);
+  logger?.error({ error, signal }, 'an export request failed on an error of ours');
 }
 
 /** One spelling for a peer, whether the socket is IPv6 or IPv4; '' for one that is gone already. */

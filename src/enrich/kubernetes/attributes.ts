@@ -14,7 +14,8 @@ export interface AttributeOptions {
 
 export type AttributeValue = string | readonly string[];
 
-const resourceAnnotationPrefix = 'resource.opentelemetry.io/';
+/** What follows it is the key of an attribute. */
+export const resourceAnnotationPrefix = 'resource.opentelemetry.io/';
 /** A whole copy of the pod as it was applied, environment and all. */
 export const neverAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 

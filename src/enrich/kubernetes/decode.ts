@@ -1,7 +1,7 @@
 import { readAddress } from '../../base/index.ts';
 import { attributeValueBytesMax } from '../limits.ts';
 import { configHashAnnotation } from './associate.ts';
-import { neverAnnotation } from './attributes.ts';
+import { neverAnnotation, resourceAnnotationPrefix } from './attributes.ts';
 import type { ContainerFacts, OwnerFacts } from './contract.ts';
 import { asArray, asObject, asText } from './json.ts';
 import { containersMax, keptCharsMax, keptMax } from './limits.ts';
@@ -49,7 +49,6 @@ const containerFields = [
   ['init', 'initContainers'],
   ['ephemeral', 'ephemeralContainers'],
 ] as const;
-const resourceAnnotation = 'resource.opentelemetry.io/';
 
 /** Which labels and annotations of pods become attributes. */
 export interface KeptOptions {
@@ -93,7 +92,7 @@ export class PodDecoder {
       labels: this.#pick(labels, this.#labels, neededLabels),
       annotations: this.#pick(annotations, this.#annotations, [
         configHashAnnotation,
-        ...Object.keys(annotations).filter((name) => name.startsWith(resourceAnnotation)),
+        ...Object.keys(annotations).filter((name) => name.startsWith(resourceAnnotationPrefix)),
       ]),
       addresses: hostNetwork ? [] : addresses,
       podTemplateHash: asText(labels['pod-template-hash']),
