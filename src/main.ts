@@ -155,7 +155,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
     parts.use(
       await joinReplicas(
         { ...config, peers },
-        { logs, logDir, destinations, counters, logger, answer: (path) => answerPeer(path) },
+        { logs, logDir, destinations, counters, clock, logger, answer: (path) => answerPeer(path) },
       ),
     );
 

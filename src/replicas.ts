@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Signal, signals } from './base/index.ts';
+import { type Clock, type Signal, signals } from './base/index.ts';
 import type { Config } from './config/index.ts';
 import type { DeliveryStats } from './deliver/index.ts';
 import { askPeers, type Handed, handOver, knowPeers, listenPeers, type PeerReply, takeOver } from './peers/index.ts';
@@ -32,7 +32,8 @@ interface ReplicaParts {
     readonly takes: ReadonlySet<Signal>;
     stats(): DeliveryStats;
   }[];
-  readonly counters: PipelineCounters;
+  readonly counters: Pick<PipelineCounters, 'takenOver' | 'handedOver'>;
+  readonly clock: Clock;
   /** GET of a REST path with its query, answered here. */
   readonly answer: (path: string) => Promise<{ readonly status: number; readonly text: string }>;
   readonly logger: {
@@ -48,7 +49,7 @@ export interface Replicas extends AsyncDisposable {
   ask(path: string, cancel: AbortSignal): Promise<readonly PeerReply[]>;
   /** Takes nothing over any more. */
   drain(): Promise<void>;
-  /** Waits until the destinations have all that is held, those that are away left aside. */
+  /** Waits until the destinations that others deliver to as well have all that is held, those that are away left aside. */
   deliverHeld(): Promise<void>;
   /** Hands over what is left. The destinations have been stopped, nothing is received any more. */
   handOver(): Promise<void>;
@@ -57,11 +58,11 @@ export interface Replicas extends AsyncDisposable {
 /** @throws the system's error where the port is taken. */
 export async function joinReplicas(
   config: Pick<Config, 'host'> & { readonly peers: NonNullable<Config['peers']> },
-  { logs, logDir, destinations, counters, answer, logger }: ReplicaParts,
+  { logs, logDir, destinations, counters, clock, answer, logger }: ReplicaParts,
 ): Promise<Replicas> {
   const { peers, host } = config;
-  const namesOf = (signal: Signal) =>
-    destinations.filter(({ name, takes }) => name !== embedded && takes.has(signal)).map(({ name }) => name);
+  const shared = destinations.filter(({ name }) => name !== embedded);
+  const namesOf = (signal: Signal) => shared.filter(({ takes }) => takes.has(signal)).map(({ name }) => name);
 
   const take = (handed: Handed) =>
     takeOver(handed, logs[handed.signal], namesOf(handed.signal), (signal, records) =>
@@ -91,16 +92,16 @@ export async function joinReplicas(
     drain: () => listener.drain(),
 
     async deliverHeld() {
-      const endMs = performance.now() + deliverWithinMs;
+      const endMs = clock.monotonicMs() + deliverWithinMs;
       const isWorthWaiting = () =>
-        destinations.some((destination) =>
+        shared.some((destination) =>
           Object.entries(destination.stats()).some(
             ([signal, { settledSeq, failingSinceUnixMs }]) =>
               settledSeq < logs[signal as Signal].durableSeq &&
-              !(failingSinceUnixMs !== undefined && Date.now() - failingSinceUnixMs > awayAfterMs),
+              !(failingSinceUnixMs !== undefined && clock.nowMs() - failingSinceUnixMs > awayAfterMs),
           ),
         );
-      while (performance.now() < endMs && isWorthWaiting()) await sleep(lookMs);
+      while (clock.monotonicMs() < endMs && isWorthWaiting()) await sleep(lookMs);
     },
 
     async handOver() {
