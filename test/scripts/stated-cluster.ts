@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
@@ -7,6 +7,10 @@ import { type Ended, runToEnd } from '../kit/program.ts';
 
 // A cluster that is as a test states it: what kubectl asks for is answered from a table, so that what the scripts ask, and
 // make of the answers, can be seen where there is no cluster. Source: Kubernetes API concepts, and what kubectl discovers.
+
+export const hasKubectl: boolean = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .some((folder) => existsSync(join(folder, 'kubectl')));
 
 export interface StatedObject {
   readonly apiVersion: string;

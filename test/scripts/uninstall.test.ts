@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { repository } from '../kit/documents.ts';
-import { StatedCluster, type StatedObject } from './stated-cluster.ts';
+import { hasKubectl, StatedCluster, type StatedObject } from './stated-cluster.ts';
 
 // What uninstall.sh --delete-namespace looks at before it removes a namespace.
-
-const hasKubectl = (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, 'kubectl')));
 
 let made = 0;
 function object(

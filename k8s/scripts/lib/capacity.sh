@@ -20,11 +20,12 @@ read_asked() {
 read_room() {
   kube get nodes -o go-template='{{range .items}}node{{"\t"}}{{.metadata.name}}{{"\t"}}{{.status.allocatable.cpu}}{{"\t"}}{{.status.allocatable.memory}}{{"\t"}}{{if .spec.unschedulable}}no{{end}}{{range .spec.taints}}{{if or (eq .effect "NoSchedule") (eq .effect "NoExecute")}}no{{end}}{{end}}{{"\n"}}{{end}}' \
     >"$1" 2>"$work/error" || return 1
-  # Without the right to list pods, what they have taken is unknown, and nodes count as empty.
-  kube get pods --all-namespaces -l app.kubernetes.io/part-of!=watchingcat \
-    --field-selector=status.phase!=Succeeded,status.phase!=Failed \
-    -o go-template='{{range .items}}{{if .spec.nodeName}}pod{{"\t"}}{{.spec.nodeName}}{{"\t"}}{{.metadata.namespace}}/{{.metadata.name}}{{"\t"}}{{range .spec.containers}}{{with .resources}}{{with .requests}}{{with .cpu}}{{.}}{{end}}{{end}}{{end}},{{end}}{{"\t"}}{{range .spec.containers}}{{with .resources}}{{with .requests}}{{with .memory}}{{.}}{{end}}{{end}}{{end}},{{end}}{{"\t"}}{{range .spec.containers}}{{range .ports}}{{with .hostPort}}{{.}},{{end}}{{end}}{{end}}{{"\n"}}{{end}}{{end}}' \
-    >>"$1" 2>/dev/null || :
+  # Without the right to list pods, what they have taken is unknown, and nodes count as empty. Those of this release make room for
+  # those that are asked for; those of another release do not, in whatever namespace.
+  kube get pods --all-namespaces --field-selector=status.phase!=Succeeded,status.phase!=Failed \
+    -o go-template='{{range .items}}{{if .spec.nodeName}}{{with .metadata.labels}}{{with index . "app.kubernetes.io/part-of"}}{{.}}{{end}}{{end}}{{"\t"}}{{with .metadata.labels}}{{with index . "app.kubernetes.io/instance"}}{{.}}{{end}}{{end}}{{"\t"}}{{.metadata.namespace}}{{"\t"}}pod{{"\t"}}{{.spec.nodeName}}{{"\t"}}{{.metadata.namespace}}/{{.metadata.name}}{{"\t"}}{{range .spec.containers}}{{with .resources}}{{with .requests}}{{with .cpu}}{{.}}{{end}}{{end}}{{end}},{{end}}{{"\t"}}{{range .spec.containers}}{{with .resources}}{{with .requests}}{{with .memory}}{{.}}{{end}}{{end}}{{end}},{{end}}{{"\t"}}{{range .spec.containers}}{{range .ports}}{{with .hostPort}}{{.}},{{end}}{{end}}{{end}}{{"\n"}}{{end}}{{end}}' \
+    >"$work/taken" 2>/dev/null || : >"$work/taken"
+  awk -F '\t' -v ours="watchingcat\t$release\t$namespace" '$1 "\t" $2 "\t" $3 != ours' "$work/taken" | cut -f 4- >>"$1"
 }
 
 # place < (room lines, then asked lines): puts the pods onto the nodes, the largest first, each where it fits, and says
