@@ -150,17 +150,13 @@ choose_room() {
   fi
   fit
   # shellcheck disable=SC2086
-  if [ -n "$short" ] && [ "$size_is_given" = no ]; then
-    asked_for=$(amount $total)
-    render "$@" --set size=small
-    fit
-    [ -n "$short" ] || size=small
-    [ "$size" != small ] || note "capacity: $asked_for do not fit into what is free; sized down (--size small)"
-  elif [ "$size_is_given" = no ] && { [ -n "$flavour" ] || [ "$nodes" -le 1 ]; }; then
+  if [ "$size_is_given" = no ] && { [ -n "$short" ] || [ -n "$flavour" ] || [ "$nodes" -le 1 ]; }; then
+    too_large=${short:+$(amount $total) do not fit into what is free}
+    # What is looked at from here on, and printed by --dry-run, is what --force would install, too.
     size=small
     render "$@" --set size=small
     fit
-    note "capacity: sized down for ${flavour:-a cluster of one node} (--size small; --size medium is what it would be else)"
+    note "capacity: ${too_large:-this is ${flavour:-a cluster of one node}}; sized down (--size small; --size medium is what it would be else)"
   fi
   # shellcheck disable=SC2086
   if [ -n "$short" ]; then
@@ -202,7 +198,7 @@ check_image() {
 render "$@"
 check choose_room "$@"
 [ -z "$size" ] || set -- "$@" --set "size=$size"
-check check_rights create
+check check_rights
 check check_storage
 check check_pod_security
 check check_ports

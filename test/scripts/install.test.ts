@@ -51,3 +51,60 @@ describe.skipIf(!hasKubectl)('room', () => {
     ]);
   });
 });
+
+/** A helm whose chart is one Deployment, which asks for what the size says: 8 CPUs, or small 4. */
+const helm = `template*)
+  cpu=8
+  case "$*" in *size=small*) cpu=4 ;; esac
+  echo '{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": [
+    {"image": "web:1", "resources": {"requests": {"cpu": "'$cpu'", "memory": "1Gi"}}}]}}}}' ;;`.replace(
+  'template*',
+  '*" template "*',
+);
+
+async function dryRun(stated: { denied?: string[]; helm?: string }, ...args: string[]) {
+  const nodes = ['a', 'b'].map((name) => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    spec: {},
+    status: { allocatable: { cpu: '2', memory: '4Gi' } },
+  }));
+  await using cluster = await StatedCluster.start({
+    objects: nodes,
+    kinds: ['apps/v1 Deployment', 'v1 Secret'],
+    ...stated,
+    helm: `${helm}\n${stated.helm ?? ''}`,
+  });
+  return await cluster.run(join(repository, 'k8s/scripts/install.sh'), ['--dry-run', ...args]);
+}
+
+describe.skipIf(!hasKubectl)('install.sh', () => {
+  it('goes on with --force with the size that it has looked at', async () => {
+    const { code, stdout, stderr } = await dryRun({}, '--force');
+    expect(stderr).toMatch(/8.0 CPU and 1.0 GiB do not fit into what is free; sized down/);
+    expect(stderr).toMatch(
+      /4.0 CPU and 1.0 GiB are asked for, 4.0 CPU and 8.0 GiB are free on 2 node\(s\): no place for web/,
+    );
+    expect(stderr).toMatch(/dry run: helm upgrade .*--set size=small/);
+    expect(stdout).toContain('"cpu": "4"');
+    expect(code).toBe(0);
+  });
+  it.each(['--size medium', '--set size=medium', '-- --set size=medium', '-- --set=size=medium'])(
+    'leaves a size alone that is given: %s',
+    async (args) => {
+      const { stdout, stderr } = await dryRun({}, '--force', ...args.split(' '));
+      expect(stderr).not.toContain('size=small');
+      expect(stdout).toContain('"cpu": "8"');
+    },
+  );
+  it.each([
+    { release: 'none', helm: '', lacks: 'deployments.apps: create' },
+    { release: 'one', helm: '*" status "*) ;;', lacks: 'deployments.apps: create patch delete' },
+  ])('asks for the rights that helm needs where there is $release', async ({ helm: status, lacks }) => {
+    const denied = ['* *', ...['create', 'patch', 'delete'].map((verb) => `${verb} deployments.apps`)];
+    const { code, stderr } = await dryRun({ denied, helm: status }, '--size', 'small');
+    expect(stderr.split('\n').map((line) => line.trim())).toContain(lacks);
+    expect(code).toBe(1);
+  });
+});

@@ -8,9 +8,11 @@ import { type Ended, runToEnd } from '../kit/program.ts';
 // A cluster that is as a test states it: what kubectl asks for is answered from a table, so that what the scripts ask, and
 // make of the answers, can be seen where there is no cluster. Source: Kubernetes API concepts, and what kubectl discovers.
 
-export const hasKubectl: boolean = (process.env['PATH'] ?? '')
+const kubectl = (process.env['PATH'] ?? '')
   .split(delimiter)
-  .some((folder) => existsSync(join(folder, 'kubectl')));
+  .map((folder) => join(folder, 'kubectl'))
+  .find((file) => existsSync(file));
+export const hasKubectl: boolean = kubectl !== undefined;
 
 export interface StatedObject {
   readonly apiVersion: string;
@@ -24,13 +26,12 @@ interface Stated {
   readonly kinds?: readonly string[];
   /** Plurals that may not be listed. */
   readonly forbidden?: readonly string[];
-  /** Of `verb resource.group`: whether this user may. All, where it is not stated. */
-  readonly may?: (right: string) => boolean;
+  /** What this user may not do, as `verb resource.group`. */
+  readonly denied?: readonly string[];
   /** Branches of a `case` of sh for what helm was called with; there is no release unless one says so. */
   readonly helm?: string;
 }
 
-const access = 'authorization.k8s.io/v1 SelfSubjectAccessReview';
 const plural = (kind: string): string =>
   kind === 'Endpoints'
     ? 'endpoints'
@@ -40,15 +41,8 @@ const plural = (kind: string): string =>
         .replace(/(ss|s)$/, '$1e')
         .concat('s');
 /** Kinds that every cluster has, and the scripts ask for. */
-const always = [
-  'v1 Namespace',
-  'v1 Node',
-  'v1 Pod',
-  'v1 PersistentVolumeClaim',
-  'coordination.k8s.io/v1 Lease',
-  access,
-];
-const clusterWide = ['Node', 'Namespace', 'StorageClass', 'SelfSubjectAccessReview'];
+const always = ['v1 Namespace', 'v1 Node', 'v1 Pod', 'v1 PersistentVolumeClaim', 'coordination.k8s.io/v1 Lease'];
+const clusterWide = ['Node', 'Namespace', 'StorageClass'];
 
 export class StatedCluster implements AsyncDisposable {
   /** `METHOD /path` of all that was to be changed. */
@@ -76,18 +70,25 @@ export class StatedCluster implements AsyncDisposable {
     };
     writeFileSync(join(cluster.#folder.path, 'kubeconfig'), JSON.stringify(config));
     mkdirSync(join(cluster.#folder.path, 'bin'));
-    const helm = join(cluster.#folder.path, 'bin/helm');
-    writeFileSync(
-      helm,
-      `#!/bin/sh
-      case "$*" in
-        "version --short") echo v3.19.0 ;;
-        ${stated.helm ?? ''}
-        *) echo 'Error: release: not found' >&2; exit 1 ;;
-      esac\n`,
-    );
-    chmodSync(helm, 0o755);
+    cluster.#program('helm', [
+      '"version --short") echo v3.19.0 ;;',
+      stated.helm ?? '',
+      "*) echo 'Error: release: not found' >&2; exit 1 ;;",
+    ]);
+    // Rights are not asked for in JSON.
+    cluster.#program('kubectl', [
+      ...(stated.denied ?? []).map((right) => `*"can-i ${right} "*) exit 1 ;;`),
+      '*"can-i "*) ;;',
+      `*) exec '${kubectl}' "$@" ;;`,
+    ]);
     return cluster;
+  }
+
+  /** @param branches Of a `case` of sh, for what it is called with. */
+  #program(name: string, branches: readonly string[]): void {
+    const file = join(this.#folder.path, 'bin', name);
+    writeFileSync(file, ['#!/bin/sh', 'case "$*" in', ...branches, 'esac', ''].join('\n'));
+    chmodSync(file, 0o755);
   }
 
   /** Runs a program that finds kubectl and the cluster, and such a helm. */
@@ -121,26 +122,11 @@ export class StatedCluster implements AsyncDisposable {
     const say = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
-    if (method === 'POST' && pathname.endsWith('/selfsubjectaccessreviews')) {
-      this.#review(response, say);
-      return;
-    }
     const found = this.#find(method, pathname, searchParams.get('labelSelector') ?? '');
     if (method !== 'GET') this.changes.push(`${method} ${pathname}`);
     if (found === undefined) say(404, failure(404, 'NotFound', `${pathname} not found`));
     else if (found === 'forbidden') say(403, failure(403, 'Forbidden', `${pathname} is forbidden`));
     else say(200, found);
-  }
-
-  #review({ req }: http.ServerResponse, say: (status: number, body: unknown) => void): void {
-    const chunks: Buffer[] = [];
-    req.on('data', (chunk: Buffer) => chunks.push(chunk));
-    req.on('end', () => {
-      const review = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Review;
-      const { verb, resource, group } = review.spec.resourceAttributes;
-      const allowed = this.#stated.may?.(`${verb} ${resource}${group ? `.${group}` : ''}`) ?? true;
-      say(201, { ...review, status: { allowed } });
-    });
   }
 
   #find(method: string, pathname: string, selector: string): unknown {
@@ -161,8 +147,7 @@ export class StatedCluster implements AsyncDisposable {
       .map((each) => each.split(' ')[1] ?? '');
     if (rest === '') {
       const resources = kinds.map((kind) => {
-        const verbs = kind === 'SelfSubjectAccessReview' ? ['create'] : ['get', 'list', 'delete'];
-        return { name: plural(kind), kind, namespaced: !clusterWide.includes(kind), verbs };
+        return { name: plural(kind), kind, namespaced: !clusterWide.includes(kind), verbs: ['get', 'list', 'delete'] };
       });
       return { kind: 'APIResourceList', groupVersion, resources };
     }
@@ -182,10 +167,6 @@ export class StatedCluster implements AsyncDisposable {
     if (method === 'DELETE') return { apiVersion: 'v1', kind: 'Status', status: 'Success' };
     return items.find(({ metadata }) => metadata.name === name);
   }
-}
-
-interface Review {
-  readonly spec: { readonly resourceAttributes: { verb: string; resource: string; group?: string } };
 }
 
 /** @param selector Such as `a=b,c!=d`. */

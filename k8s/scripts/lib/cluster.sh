@@ -83,20 +83,23 @@ find_namespace() {
   fi
 }
 
-# check_rights VERB: whether this user may VERB what the chart consists of; reads `kind` lines of $work/asked.
+# Whether this user may do what helm does with what the chart consists of; reads `kind` lines of $work/asked. Where the release is
+# there already, its objects are changed, and those that it no longer has are deleted.
 check_rights() {
   if kube auth can-i '*' '*' --all-namespaces >/dev/null 2>&1; then
     good 'rights: all'
     return 0
   fi
   missing=''
-  if [ "$1" = create ] && [ "$namespace_exists" = no ] && ! may create namespaces; then missing="$missing create:namespaces"; fi
+  if [ "$namespace_exists" = no ] && ! may create namespaces; then missing="$missing create:namespaces"; fi
   # Helm keeps its releases there.
   for verb in get list create update delete; do may "$verb" secrets || missing="$missing $verb:secrets"; done
+  verbs='create get'
+  if helm_in status "$release" >/dev/null 2>&1; then verbs='create get patch delete'; fi
   for resource in $(awk -F '\t' '$1 == "kind" { print tolower($3) "." $2 }' "$work/asked" | sed -e 's,/.*,,' -e 's,\.v1$,,' | sort -u); do
-    for verb in "$1" get; do
-      # `kubectl auth can-i` names resources in the plural.
-      may "$verb" "$(plural "$resource")" || missing="$missing $verb:$(plural "$resource")"
+    resource=$(plural "$resource")
+    for verb in $verbs; do
+      case " $missing " in *" $verb:$resource "*) ;; *) may "$verb" "$resource" || missing="$missing $verb:$resource" ;; esac
     done
   done
   if [ -z "$missing" ]; then
@@ -109,7 +112,7 @@ check_rights() {
   return 1
 }
 may() { kube auth can-i "$1" "$2" -n "$namespace" >/dev/null 2>&1; }
-# plural networkpolicy.networking.k8s.io → networkpolicies.networking.k8s.io
+# `kubectl auth can-i` names resources in the plural: networkpolicy.networking.k8s.io → networkpolicies.networking.k8s.io
 plural() {
   printf '%s\n' "$1" | awk -F. '{ name = $1; rest = substr($0, length($1) + 1)
     if (name ~ /y$/) sub(/y$/, "ies", name); else if (name ~ /s$/) name = name "es"; else name = name "s"
