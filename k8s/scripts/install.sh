@@ -172,7 +172,7 @@ check_ports() {
   [ -s "$work/places" ] && grep -q '^port' "$work/places" || return 0
   bad 'ports: others have ports that the agent opens on its nodes'
   quote "$(awk -F '\t' '$1 == "port" { print $2 " on " $3 ": " $4 }' "$work/places" | head -n 5)"
-  hint 'let the Service alone lead to the agent: --set otelAgent.hostPorts.enabled=false'
+  explain_ports
   return 1
 }
 

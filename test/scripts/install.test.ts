@@ -7,7 +7,7 @@ import { hasKubectl, StatedCluster, type StatedObject } from './stated-cluster.t
 
 /** Calls functions of the scripts against it. @returns what they wrote to stdout and stderr. */
 async function call(cluster: StatedCluster, command: string): Promise<string> {
-  const parts = ['talk', 'options', 'cluster', 'capacity'].map(
+  const parts = ['talk', 'options', 'cluster', 'capacity', 'progress'].map(
     (name) => `. "${join(repository, 'k8s/scripts/lib', name)}.sh"`,
   );
   const folder = 'work=$(mktemp -d); trap \'rm -rf "$work"\' EXIT';
@@ -49,6 +49,59 @@ describe.skipIf(!hasKubectl)('room', () => {
         (name) => `pod a ${name} 100m,, 64Mi,, 4317,`,
       ),
     ]);
+  });
+});
+
+describe.skipIf(!hasKubectl)('a pod that is not ready', () => {
+  const labels = {
+    app: 'web',
+    'app.kubernetes.io/part-of': 'watchingcat',
+    'app.kubernetes.io/instance': 'watchingcat',
+  };
+  const terminated = { terminated: { reason: 'Error', exitCode: 3 } };
+  const waiting = { waiting: { reason: 'CrashLoopBackOff', message: 'back-off "5m"' } };
+  const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+  it('is told with each of its containers', async () => {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web-1', namespace: 'observability', labels } };
+    await using cluster = await StatedCluster.start({
+      objects: [
+        {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: { name: 'web', namespace: 'observability', labels, generation: 1 },
+          spec: { replicas: 1 },
+          status: {},
+        },
+        {
+          ...pod,
+          status: {
+            conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no room' }],
+            initContainerStatuses: [{ name: 'wait', image: 'wait:1', state: waiting, lastState: terminated }],
+            containerStatuses: [
+              { name: 'main', image: 'web:1', state: waiting, lastState: terminated },
+              { name: 'side', image: 'side:1', state: running, lastState: {} },
+            ],
+          },
+        },
+      ],
+      kinds: ['apps/v1 DaemonSet', 'apps/v1 StatefulSet', 'v1 Event'],
+    });
+    const told = await call(cluster, 'look; cat "$work/pods"');
+    expect(
+      told
+        .split('\n')
+        .filter((line) => line !== '')
+        .sort(),
+    ).toEqual(
+      [
+        'ended|web|web-1|main|Error|web:1|exit code 3',
+        'ended|web|web-1|wait|Error|wait:1|exit code 3',
+        'running|web|web-1|side|-|side:1|',
+        'unscheduled|web|web-1|-|Unschedulable|-|"no room"',
+        'waiting|web|web-1|main|CrashLoopBackOff|web:1|"back-off \\"5m\\""',
+        'waiting|web|web-1|wait|CrashLoopBackOff|wait:1|"back-off \\"5m\\""',
+      ].map((line) => line.replaceAll('|', '\t')),
+    );
   });
 });
 

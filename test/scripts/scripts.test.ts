@@ -220,6 +220,26 @@ describe('a pod that is not ready', () => {
   });
 });
 
+it.each([
+  { name: 'all is wrong for good', problems: 'image web', stuck: true },
+  {
+    name: 'one may still become ready',
+    problems: 'image web\ncapacity store',
+    workloads: 'Deployment store 1 1 1 1 0 1\nDeployment cache 1 1 1 1 0 1',
+    stuck: false,
+  },
+  { name: 'waiting may mend it', problems: 'capacity web', stuck: false },
+])('waiting: $name', async ({ problems, workloads = '', stuck }) => {
+  await using folder = await temporaryFolder();
+  writeFileSync(join(folder.path, 'problems'), `${problems.replaceAll(' ', '\t')}\n`);
+  writeFileSync(
+    join(folder.path, 'workloads'),
+    `Deployment web 1 1 2 2 1 2\nDaemonSet agent 1 1 1 1 1 1\n${workloads}`,
+  );
+  const command = `work='${folder.path}'; . "${scripts}/lib/progress.sh"; if is_stuck; then echo stuck; fi`;
+  expect(await call('sh', command, '')).toBe(stuck ? 'stuck' : '');
+});
+
 /** Calls a function of the scripts. @returns what it wrote, trimmed. */
 async function call(shell: string, command: string, input: string): Promise<string> {
   const parts = ['talk', 'cluster', 'capacity'].map((name) => `. "${join(scripts, 'lib', name)}.sh"`);

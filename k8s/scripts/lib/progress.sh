@@ -5,10 +5,10 @@
 workloads_template='{{range .items}}{{.kind}} {{.metadata.name}} {{.metadata.generation}} {{with .status.observedGeneration}}{{.}}{{else}}0{{end}} {{if eq .kind "DaemonSet"}}{{.status.desiredNumberScheduled}} {{with .status.updatedNumberScheduled}}{{.}}{{else}}0{{end}} {{.status.numberReady}} {{.status.desiredNumberScheduled}}{{else}}{{.spec.replicas}} {{with .status.updatedReplicas}}{{.}}{{else}}0{{end}} {{with .status.readyReplicas}}{{.}}{{else}}0{{end}} {{with .status.replicas}}{{.}}{{else}}0{{end}}{{end}}{{"\n"}}{{end}}'
 
 # What is wrong with each pod, tab-separated: `waiting|ended|running|unscheduled APP POD CONTAINER REASON IMAGE "MESSAGE"`.
+container_template='{{$head := printf "%s\t%s\t%s\t" $app $pod .name}}{{$image := .image}}{{with .state.waiting}}waiting{{"\t"}}{{$head}}{{.reason}}{{"\t"}}{{$image}}{{"\t"}}{{with .message}}{{printf "%q" .}}{{end}}{{"\n"}}{{end}}{{with .lastState.terminated}}ended{{"\t"}}{{$head}}{{.reason}}{{"\t"}}{{$image}}{{"\t"}}exit code {{.exitCode}}{{"\n"}}{{end}}'
 pods_template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{$pod := .metadata.name}}{{$app := index .metadata.labels "app"}}{{range .status.conditions}}{{if and (eq .type "PodScheduled") (eq .status "False")}}unscheduled{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}-{{"\t"}}{{.reason}}{{"\t"}}-{{"\t"}}{{with .message}}{{printf "%q" .}}{{end}}{{"\n"}}{{end}}{{end -}}
-{{range .status.initContainerStatuses}}{{$c := .name}}{{$i := .image}}{{with .state.waiting}}waiting{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}{{$c}}{{"\t"}}{{.reason}}{{"\t"}}{{$i}}{{"\t"}}{{with .message}}{{printf "%q" .}}{{end}}{{"\n"}}{{end}}{{with .lastState.terminated}}ended{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}{{$c}}{{"\t"}}{{.reason}}{{"\t"}}{{$i}}{{"\t"}}exit code {{.exitCode}}{{"\n"}}{{end}}{{end -}}
-{{range .status.containerStatuses}}{{$c := .name}}{{$i := .image}}{{with .state.waiting}}waiting{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}{{$c}}{{"\t"}}{{.reason}}{{"\t"}}{{$i}}{{"\t"}}{{with .message}}{{printf "%q" .}}{{end}}{{"\n"}}{{end -}}
-{{with .state.running}}{{"running"}}{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}{{$c}}{{"\t"}}-{{"\t"}}{{$i}}{{"\t\n"}}{{end}}{{with .lastState.terminated}}ended{{"\t"}}{{$app}}{{"\t"}}{{$pod}}{{"\t"}}{{$c}}{{"\t"}}{{.reason}}{{"\t"}}{{$i}}{{"\t"}}exit code {{.exitCode}}{{"\n"}}{{end}}{{end}}{{end}}{{end}}'
+{{range .status.initContainerStatuses}}'$container_template'{{end -}}
+{{range .status.containerStatuses}}'$container_template'{{if .state.running}}running{{"\t"}}{{$head}}-{{"\t"}}{{$image}}{{"\t\n"}}{{end}}{{end}}{{end}}{{end}}'
 
 # Lines `refused APP MESSAGE` for pods that the API server does not take: of Deployments by their condition, which lasts; of
 # DaemonSets and StatefulSets by events.
@@ -86,9 +86,9 @@ final_classes='^(image|quota|podsecurity|refused|config)$'
 
 # Whether every workload that is not ready has a problem, and waiting mends at least one of them not.
 is_stuck() {
-  awk -F '\t' -v final="$final_classes" '
+  awk -v final="$final_classes" "$ready_rule"'
     FILENAME ~ /problems$/ { has[$2] = 1; if ($1 ~ final) stuck = 1; next }
-    { split($0, w, " "); if (!(w[4] >= w[3] && w[6] == w[5] && w[7] >= w[5] && w[8] == w[5]) && !(w[2] in has)) open = 1 }
+    !is_ready() && !($2 in has) { open = 1 }
     END { exit !(stuck && !open) }' "$work/problems" "$work/workloads"
 }
 
@@ -131,7 +131,7 @@ explain() {
     port)
       bad "$2: a port that it opens on the node is taken there"
       quote "$said"
-      hint 'let the Service alone lead to the agent: --set otelAgent.hostPorts.enabled=false'
+      explain_ports
       ;;
     nodes)
       bad "$2: its pod may run on no node"
@@ -149,11 +149,16 @@ explain() {
       ;;
     crash)
       bad "$2: it ends again and again ($6); its last lines:"
-      quote "$(kube logs -n "$namespace" "$3" -c "$4" --previous --tail=5 2>&1 | cut -c 1-300)"
+      last_lines "$3" -c "$4" --previous
       hint "kubectl -n $namespace logs $3 --previous"
       ;;
   esac
 }
+
+# last_lines POD OPTIONS-OF-KUBECTL…: of its log.
+last_lines() { quote "$(kube logs -n "$namespace" "$@" --tail=5 2>&1 | cut -c 1-300)"; }
+
+explain_ports() { hint 'let the Service alone lead to the agent: --set otelAgent.hostPorts.enabled=false'; }
 
 # The agent reads files of its node, which neither `baseline` nor `restricted` allows.
 explain_pod_security() {
@@ -253,7 +258,7 @@ say_unready() {
       continue
     fi
     bad "$app: it runs and is not ready; its last lines:"
-    quote "$(kube logs -n "$namespace" "$pod" --tail=5 2>&1 | cut -c 1-300)"
+    last_lines "$pod"
     hint "kubectl -n $namespace describe pod $pod; a longer wait: --timeout 20m"
   done
 }
