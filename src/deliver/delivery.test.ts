@@ -547,6 +547,22 @@ describe('what another replica handed over', () => {
     expect(both.map(({ stored }) => stored.join(' '))).toEqual([drawn.a, drawn.b]);
   });
 
+  it('takes no place among the batches that are under way', async () => {
+    const place = await newLog();
+    const gate = Promise.withResolvers<WriteResult>();
+    const destination = new Scripted((words) => (words[0] === '1' ? gate.promise : settled), { inFlightMax: 2 });
+    await append(place.log, '1');
+    const { delivery } = await start(place, destination);
+    await until(() => delivery.stats().logs?.batchesInFlight === 1);
+    await append(place.log, '2 3', 'somebody');
+    await until(() => delivery.stats().logs?.pendingFrames === 1);
+    await append(place.log, '4');
+    await until(() => destination.stored.length === 1);
+    expect([destination.drawn, place.log.cursor('scripted').settledSeq]).toEqual(['1 | 4', 0]);
+    gate.resolve(settled);
+    await drained(place.log);
+  });
+
   it('is passed only when what came before it is delivered', async () => {
     const place = await newLog();
     const gate = Promise.withResolvers<WriteResult>();

@@ -5,7 +5,8 @@ import type { Refusal } from '../stores/contract.ts';
 
 /** A batch on its way. `parts`: what is not settled of it, in order; empty when all is. */
 export interface Flight {
-  readonly throughSeq: number;
+  /** Through here all is settled with it: behind its frames lie such as are owed to others, or lost. */
+  throughSeq: number;
   readonly parts: Frame[][];
   waiting: boolean;
   /** Refused as a whole at least once; and to the last frame; the largest part that was taken. */
@@ -26,8 +27,8 @@ export function ageSeconds(frame: Frame, clock: Clock): number {
   return Math.max(0, Number(clock.nowUnixNano() - frame.receivedUnixNano) / 1e9);
 }
 
-export function newFlight(throughSeq: number, parts: Frame[][]): Flight {
-  return { throughSeq, parts, waiting: false, split: false, refused: false, largestBytes: 0 };
+export function newFlight(throughSeq: number, frames: Frame[]): Flight {
+  return { throughSeq, parts: [frames], waiting: false, split: false, refused: false, largestBytes: 0 };
 }
 
 export function recordsOf(frames: readonly Frame[]): number {

@@ -216,16 +216,17 @@ export class DeliveryLoop {
       return;
     }
     this.#readSeq = Math.max(last.seq, found.skippedThrough);
-    if (found.buffers !== undefined) this.#lent.push({ throughSeq: last.seq, buffers: found.buffers });
     const weight = this.#meanBytes === 0 ? 1 : 0.2;
     this.#meanBytes += weight * (bytesOf(found.frames) / found.frames.length - this.#meanBytes);
     this.#meanRecords += weight * (recordsOf(found.frames) / found.frames.length - this.#meanRecords);
     // Another replica gave them over and has delivered them here itself.
     const owed = found.frames.filter((frame) => isOwed(frame, destination.name));
     if (owed.length === 0) {
+      if (found.buffers !== undefined) reader.recycle?.(found.buffers);
       this.#pass();
       return;
     }
+    if (found.buffers !== undefined) this.#lent.push({ throughSeq: last.seq, buffers: found.buffers });
     const batches = planBatches([...this.#rest, ...owed], {
       bytesMax: this.#batchBytesMax,
       recordsMax: destination.limits.batchRecordsMax,
@@ -235,19 +236,20 @@ export class DeliveryLoop {
     this.#ready = batches;
   }
 
-  /** All that was read and belongs to no batch is settled as it is; what came before it does not wait for more. */
+  /** Of what was read last nothing is to be written: it is settled with what came before it, which does not wait for more. */
   #pass(): void {
+    this.#lingerFromMs = undefined;
+    const before = this.#flights.at(-1);
     if (this.#rest.length > 0) this.#launch(this.#rest.splice(0));
-    this.#flights.push(newFlight(this.#readSeq, []));
-    this.#land();
+    else if (before !== undefined) before.throughSeq = this.#readSeq;
+    else this.#settle(this.#readSeq);
   }
 
   #launch(frames: Frame[]): void {
-    if (frames.length === 0) return;
     if (this.#rest.length === 0 && this.#ready.length === 0) this.#lingerFromMs = undefined;
     // Up to the frame that comes next, or all that was read: between them lies only what is owed to others, or lost.
     const next = this.#ready[0]?.[0] ?? this.#rest[0];
-    const flight = newFlight(next === undefined ? this.#readSeq : next.seq - 1, [frames]);
+    const flight = newFlight(next === undefined ? this.#readSeq : next.seq - 1, frames);
     this.#flights.push(flight);
     void this.#fly(flight);
   }
@@ -417,12 +419,14 @@ export class DeliveryLoop {
       through = head.throughSeq;
       this.#flights.shift();
     }
-    if (through !== undefined) {
-      this.#settledSeq = through;
-      this.#giveBack(through);
-      this.#options.onSettled(through);
-    }
+    if (through !== undefined) this.#settle(through);
     this.#notify();
+  }
+
+  #settle(through: number): void {
+    this.#settledSeq = through;
+    this.#giveBack(through);
+    this.#options.onSettled(through);
   }
 
   /** Destinations keep no batch: what it lay in can take the next one. */
