@@ -4,7 +4,7 @@ import { compressSync } from 'snappy';
 import { describe, expect, it } from 'vitest';
 import { snappyFramed } from '../../test/kit/receivers.ts';
 import { Fault } from '../base/index.ts';
-import { decompress, type Encoding, grpcEncoding, httpEncoding } from './encodings.ts';
+import { decompress, type Encoding, firstChunkBytes, grpcEncoding, httpEncoding } from './encodings.ts';
 
 const compressors: readonly { name: string; encoding: Encoding; compress: (plain: Uint8Array) => Buffer }[] = [
   { name: 'gzip', encoding: 'gzip', compress: (plain) => gzipSync(plain) },
@@ -70,6 +70,27 @@ describe.each(compressors)('$name', ({ encoding, compress, name }) => {
   it('of zeros stops at the limit', () => {
     const bomb = compress(Buffer.alloc(2 ** (name.startsWith('snappy') ? 21 : 24)));
     expect(codeOf(() => decompress(encoding, bomb, 2 ** 20))).toBe('tooLarge');
+  });
+});
+
+describe('the size that a body declares', () => {
+  const honest = gzipSync(text.subarray(0, 9_000));
+  const lie = Buffer.from(honest);
+  lie.writeUInt32LE(60_000_000, lie.length - 4);
+  const many = Buffer.concat([gzipSync(text.subarray(0, 10)), honest]);
+  it.each([
+    ['gets room where it can be', 'gzip', honest, 9_001],
+    ['gets no more than the limit', 'gzip', gzipSync(text), 50_001],
+    ['gets no more than a body of its length can be', 'gzip', lie, lie.length * 256 + 1],
+    ['is that of the last of several', 'gzip', many, 9_001],
+    ['likewise by zstd', 'zstd', zstdCompressSync(text.subarray(0, 1_200)), 1_201],
+    ['is guessed where there is none', 'deflate', deflateSync(text), deflateSync(text).length * 4 + 1],
+  ] as const)('%s', (_, encoding, body, bytes) => expect(firstChunkBytes(encoding, body, 50_000)).toBe(bytes));
+
+  it('is no bound for what is in it', () => {
+    const zeros = Buffer.alloc(2 ** 20);
+    expect(Buffer.compare(decompress('gzip', gzipSync(zeros), 2 ** 20), zeros)).toBe(0);
+    expect(codeOf(() => decompress('gzip', lie, 2 ** 26))).toBe('malformed');
   });
 });
 

@@ -47,11 +47,9 @@ export function grpcEncoding(name: string | undefined): Encoding | 'identity' | 
  */
 export function decompress(encoding: Encoding, body: Uint8Array, bytesMax: number): Uint8Array {
   if (encoding === 'snappy') return unsnap(body, bytesMax);
-  const hint = declaredSize(encoding, body) ?? body.length * 4;
   const options = {
     maxOutputLength: bytesMax,
-    // One byte more than what is expected, so that the end is seen in the first round.
-    chunkSize: Math.max(1024, Math.min(hint, bytesMax) + 1),
+    chunkSize: firstChunkBytes(encoding, body, bytesMax),
     rejectGarbageAfterEnd: true,
   };
   try {
@@ -69,6 +67,17 @@ export function decompress(encoding: Encoding, body: Uint8Array, bytesMax: numbe
     throw new Fault('malformed', `body is not valid ${encoding}`, { cause: thrown });
   }
 }
+
+/** What is made room for at first. Where it turns out to be more, there are more such chunks, which are joined. */
+export function firstChunkBytes(encoding: Encoding, body: Uint8Array, bytesMax: number): number {
+  // A few bytes that declare 64 MiB shall not be given them: V8 collects all of its garbage for that.
+  const expected = Math.min(declaredSize(encoding, body) ?? body.length * 4, body.length * believedRatio, bytesMax);
+  // One byte more, so that the end is seen in the first round.
+  return Math.max(1024, expected + 1);
+}
+
+/** Telemetry is never compressed to less; zeros are, to a thousandth. */
+const believedRatio = 256;
 
 export function tooLarge(bytesMax: number): Fault {
   return new Fault('tooLarge', `request is larger than ${bytesMax} bytes`);
