@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { entryPath } from './entry.ts';
 import { Fault } from './fault.ts';
 import type { Errand } from './thread-pool.fixture.ts';
@@ -56,6 +56,19 @@ describe('ThreadPool', () => {
     expect(await lost).toBe(code);
     expect(await kept).toEqual([6]);
     expect(deaths).toHaveLength(1);
+  });
+
+  it('a thread that had nothing to do ends, and what comes at that moment goes to another', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const pool = open({ threadsMax: 1 });
+      expect(await doubled(pool, 1)).toEqual([2]);
+      vi.advanceTimersByTime(30_000);
+      expect(await doubled(pool, 2)).toEqual([4]);
+      expect(pool.threads).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('fails what waits when it is closed, and takes nothing any more', async () => {

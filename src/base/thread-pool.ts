@@ -102,7 +102,7 @@ export class ThreadPool<Task, Result> {
     const job = thread.job;
     thread.job = undefined;
     thread.worker.unref();
-    thread.idleTimer = setTimeout(() => void thread.worker.terminate(), idleMs).unref();
+    thread.idleTimer = setTimeout(() => this.#end(thread), idleMs).unref();
     if ('result' in reply) job?.resolve(reply.result);
     else {
       const options = {
@@ -112,6 +112,12 @@ export class ThreadPool<Task, Result> {
       job?.reject(new Fault(reply.code, reply.message, options));
     }
     this.#dispatch();
+  }
+
+  /** It takes a moment to end, in which it must not be given anything. */
+  #end(thread: Thread<Task, Result>): void {
+    this.#threads.delete(thread);
+    void thread.worker.terminate();
   }
 
   #onExit(thread: Thread<Task, Result>): void {
