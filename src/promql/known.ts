@@ -21,4 +21,4 @@ export const binaryOperators: ReadonlySet<string> = new Set(
 );
 
 export const offered =
-  'selectors with matchers, numbers, rate(selector[range]), label_join, sum, avg, max with by or without, and the operators + - * / % ^ == != > < >= <= and or unless';
+  'selectors with matchers, numbers, signs, rate(selector[range]), label_join, sum, avg, max with by or without, and the operators + - * / % ^ == != > < >= <= and or unless';

@@ -14,6 +14,12 @@ export const operatorSeries: readonly string[] = [
 export const operatorRows: readonly { readonly query: string; readonly found: readonly string[] }[] = [
   { query: 'use + 1 * 2', found: ['{node="x",pod="a"} 3', '{node="x",pod="b"} 6', '{node="y",pod="c"} 11'] },
   { query: '2 ^ 3 ^ 0 - use{pod="b"}', found: ['{node="x",pod="b"} -2'] },
+  { query: '-use{pod="b"}', found: ['{node="x",pod="b"} -4'] },
+  { query: '+use{pod="b"}', found: ['{__name__="use",node="x",pod="b"} 4'] },
+  { query: '-use{pod="b"} ^ 2 + 1', found: ['{node="x",pod="b"} -15'] },
+  { query: '-1 ^ 2 * use{pod="b"} - -1', found: ['{node="x",pod="b"} -3'] },
+  { query: '2 ^ -1 * --use{pod="b"}', found: ['{node="x",pod="b"} 2'] },
+  { query: '-sum by (node) (use) > -8', found: ['{node="x"} -5'] },
   { query: 'use > 3', found: ['{__name__="use",node="x",pod="b"} 4', '{__name__="use",node="y",pod="c"} 9'] },
   { query: '3 > use', found: ['{__name__="use",node="x",pod="a"} 1'] },
   { query: 'use == bool 4', found: ['{node="x",pod="a"} 0', '{node="x",pod="b"} 1', '{node="y",pod="c"} 0'] },

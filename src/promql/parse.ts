@@ -33,6 +33,8 @@ const precedence: ReadonlyMap<string, number> = new Map([
   ['%', 5],
   ['^', 6],
 ]);
+/** A sign binds as `*` does: `-a ^ 2` is `-(a ^ 2)`. */
+const signBinds = 5;
 const setOperators: ReadonlySet<string> = new Set(['and', 'or', 'unless']);
 const wholeMatching: Matching = { on: false, labels: [], many: undefined, include: [] };
 
@@ -146,11 +148,23 @@ class Parser {
           this.#index--;
           return this.#selector(undefined, token);
         }
-        if (token.text === '-' || token.text === '+') throw notOffered(`the unary operator ${token.text}`, token);
+        if (token.text === '-' || token.text === '+') return this.#signed(token.text, token);
         throw malformed(`unexpected ${named(token)}`, token.at);
       case 'identifier':
         return this.#named(token);
     }
+  }
+
+  /** `+` gives what it stands before as it is, with its name. */
+  #signed(sign: '-' | '+', token: Token): Operand {
+    const of = this.#expression(signBinds + 1);
+    if (of.kind === 'matrix') {
+      throw malformed(`expected an instant vector or a number after ${sign}, found a range vector`, token.at + 1);
+    }
+    if (sign === '+') return of;
+    if (of.kind === 'number') return { kind: 'number', value: -of.value };
+    const left = { kind: 'number', value: -1 } as const;
+    return { kind: 'binary', op: '*', bool: false, left, right: of, matching: wholeMatching };
   }
 
   #named(token: Token): Operand {

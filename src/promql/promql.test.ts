@@ -368,7 +368,10 @@ describe('what is refused', () => {
     { query: 'foo(m)', at: 1 },
     { query: 'm)', at: 2 },
     { query: '$', at: 1 },
+    { query: '-m[5m]', at: 2 },
+    { query: '-', at: 2 },
     { query: '('.repeat(100), at: 65 },
+    { query: '-'.repeat(100), at: 65 },
   ])('malformed: $query', ({ query, at }) => {
     const attempt = () => parse(query);
     if (at === undefined) expect(attempt).not.toThrow();
@@ -382,7 +385,7 @@ describe('what is refused', () => {
     { query: '1', construct: 'a number' },
     { query: 'NaN', construct: 'a number' },
     { query: '"text"', construct: 'a string' },
-    { query: '-m', construct: 'the unary operator -' },
+    { query: '-1', construct: 'a number' },
     { query: 'm atan2 m', construct: 'the operator atan2' },
     { query: '1 + 2', construct: 'a number' },
     { query: 'm offset 5m', construct: 'offset' },
