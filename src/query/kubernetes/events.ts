@@ -18,6 +18,9 @@ export interface KubernetesEvent {
   readonly count: number;
 }
 
+/** What each event has, and nothing else. */
+export const eventReason = { scope: 'any', key: 'k8s.event.reason' } as const;
+
 export interface EventSearch extends PageRequest, Scope {
   readonly range: TimeRange;
   readonly type: 'Normal' | 'Warning' | undefined;
@@ -70,7 +73,7 @@ export async function cordons(
   const scope = { cluster, namespace: undefined, type: undefined, kind: 'Node', name: undefined, reason: undefined };
   const said: Filter = {
     kind: 'or',
-    of: reasons.map((reason) => equals({ scope: 'any', key: 'k8s.event.reason' }, reason)),
+    of: reasons.map((reason) => equals(eventReason, reason)),
   };
   const filter: Filter = { kind: 'and', of: [filterOf(scope), said] };
   const found = new Map<string, boolean>();
@@ -96,7 +99,7 @@ async function newest(
 }
 
 function filterOf(search: Omit<EventSearch, 'range' | 'limit' | 'cursor'>): Filter {
-  const of: Filter[] = [{ kind: 'exists', field: { scope: 'any', key: 'k8s.event.reason' } }];
+  const of: Filter[] = [{ kind: 'exists', field: eventReason }];
   const add = (key: string, value: string | undefined) => {
     if (value !== undefined) of.push(equals({ scope: 'any', key }, value));
   };

@@ -1,4 +1,4 @@
-/** Milliseconds after which what no receiver repeats is gone. Receivers send each 10 to 60 s. */
+/** Milliseconds after which what no receiver repeats is gone, and a pod that only writes logs where receivers tell of others. Receivers send each 10 to 60 s. */
 export const staleAfterMs = 300_000;
 /** Series of which a view reads the last sample, for each of its questions; past it `unprocessable`. A pod has up to 12. */
 export const seriesMax = 500_000;

@@ -225,5 +225,7 @@ export function isActive({ phase }: Pod): boolean {
 /** Of those that are known. */
 export function total(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined);
-  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0);
+  if (known.length === 0) return undefined;
+  // 0.1 + 0.2 cores are 0.3.
+  return Number(known.reduce((sum, value) => sum + value, 0).toFixed(9));
 }

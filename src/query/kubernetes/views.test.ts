@@ -103,20 +103,26 @@ describe('pods', () => {
   it.each([
     { where: { 'k8s.cluster.name': 'east', 'k8s.namespace.name': 'other' }, shown: ['east other'] },
     { where: { 'k8s.cluster.name': 'west', 'k8s.namespace.name': 'shop' }, shown: ['west shop'] },
+    // Long ago: where receivers tell of pods it is gone.
+    { where: { 'k8s.namespace.name': 'shop' }, name: 'rolled-out', secondsAgo: 600n, shown: [] },
+    { where: { 'k8s.namespace.name': 'shop' }, name: 'starting', shown: [' shop'] },
+    { where: { 'k8s.namespace.name': 'other' }, name: 'quiet', secondsAgo: 600n, shown: [' other'] },
+    { where: { 'k8s.namespace.name': 'other' }, name: 'seldom', event: true, shown: [] },
     // Not every sender names its cluster, or the namespace: it may well be the known one.
     { where: { 'k8s.namespace.name': 'shop' }, shown: [] },
     { where: { 'k8s.cluster.name': 'east' }, shown: [] },
-  ])('of which only logs tell are there although another one is called so: $where', async ({ where, shown }) => {
+  ])('of which only logs tell: $name $where', async ({ where, name = 'crasher', secondsAgo = 1n, event, shown }) => {
     await using other = await embeddedStore();
     await other.metrics(recordedMetrics('east'));
-    const attributes = Object.entries({ ...where, 'k8s.pod.name': 'crasher' }).map(([key, stringValue]) => ({
-      key,
-      value: { stringValue },
-    }));
-    const logRecords = [{ timeUnixNano: String(recordedEndUnixNano - 5n), body: { stringValue: 'hello' } }];
-    await other.logs([{ resource: { attributes }, scopeLogs: [{ logRecords }] }]);
+    const text = (of: Readonly<Record<string, string>>) =>
+      Object.entries(of).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+    const timeUnixNano = String(recordedEndUnixNano - secondsAgo * 1_000_000_000n);
+    const attributes = event ? text({ 'k8s.event.reason': 'Killing' }) : [];
+    const logRecords = [{ timeUnixNano, body: { stringValue: 'hello' }, attributes }];
+    const resource = { attributes: text({ ...where, 'k8s.pod.name': name }) };
+    await other.logs([{ resource, scopeLogs: [{ logRecords }] }]);
     const { items } = await createQueries(other.readers).kubernetes.pods(all, never);
-    const silent = items.filter(({ name, phase }) => name === 'crasher' && phase === undefined);
+    const silent = items.filter((pod) => pod.name === name && pod.phase === undefined);
     expect(silent.map(({ cluster, namespace }) => `${cluster} ${namespace}`)).toEqual(shown);
   });
 
