@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, demoAttribute, type Signal, signals } from './base/index.ts';
+import { type Clock, demoAttribute, demoCluster, type Signal, signals } from './base/index.ts';
 import { type HostedChild, type HostedStore, startEmbeddedChild, startStoreThread } from './child/index.ts';
 import type { Config } from './config/index.ts';
 import {
@@ -67,8 +67,8 @@ interface Listed {
 const removedElsewhere: { readonly [destination: string]: string } = {
   jaeger: 'Jaeger removes no single traces: they go with its retention',
   prometheus:
-    `target_info{watchingcat_demo="true"} names the job and instance of its series, by which ` +
-    `<Prometheus>/api/v1/admin/tsdb/delete_series removes them; else they go with its retention`,
+    `curl -X POST -g '<Prometheus>/api/v1/admin/tsdb/delete_series?match[]={k8s_cluster_name="${demoCluster}"}', where its ` +
+    `admin API is on; else they go with its retention`,
   elasticsearch:
     `curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query' -H 'content-type: application/json' ` +
     `-d '{"query":{"term":{"resource_attrs":"b:${demoAttribute}=true"}}}'`,

@@ -1,6 +1,6 @@
 export { AddressRanges, readAddress, readAddressRange } from './address.ts';
 export { type Clock, systemClock } from './clock.ts';
-export { demoAttribute } from './demo.ts';
+export { demoAttribute, demoCluster } from './demo.ts';
 export { entryPath } from './entry.ts';
 export { Fault, type FaultCode } from './fault.ts';
 export { type Batch, type Frame, isOwed, joinOwed, owedNames } from './frame.ts';

@@ -126,7 +126,7 @@ it('says so where there is no embedded store', async () => {
       'otlp: removed where it was forwarded to',
       'jaeger: Jaeger removes no single traces',
       `elasticsearch: curl -X POST '<Elasticsearch>/watchingcat-logs-*/_delete_by_query'`,
-      'prometheus: target_info{watchingcat_demo="true"}',
+      `delete_series?match[]={k8s_cluster_name="watchingcat-demo"}'`,
     ]) {
       expect(stderr).toContain(said);
     }

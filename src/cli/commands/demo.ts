@@ -44,8 +44,9 @@ export function register(command: Command, outcome: Outcome): void {
     .addHelpText(
       'after',
       `
-A shop of six services in two namespaces: traces, logs, every kind of metric, Kubernetes events, a slow dependency,
-declined payments, and an incident in the middle. Everything carries the attribute watchingcat.demo=true.
+A shop of six services in two namespaces: traces, logs, every kind of metric, a slow dependency, declined payments, and
+an incident in the middle; and the Kubernetes cluster that it runs in: three nodes, pods, workloads, events, one pod in a
+crash loop. Everything carries the attribute watchingcat.demo=true, and k8s.cluster.name=watchingcat-demo.
 
 Examples:
   watchingcat demo                     the last 30 minutes, then live until Ctrl-C
@@ -128,6 +129,7 @@ function nextSteps(endpoint: string): string[] {
     ask('traces', 'status=error AND http.response.status_code>=500'),
     ask('logs', '"payment declined"'),
     ask('metrics/query_range', 'sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))'),
+    `  curl -s ${endpoint}/api/v1/k8s/overview`,
     `  npx watchingcat services${endpoint === 'http://127.0.0.1:8090' ? '' : ` --endpoint ${endpoint}`}`,
   ];
 }

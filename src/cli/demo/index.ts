@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { countRecords, type Requests } from '../otlp/json.ts';
 import type { Sender } from '../otlp/sender.ts';
 import { toRequests } from './batch.ts';
-import { incidentEvents, quietEvent } from './events.ts';
+import { eventsBetween, type Incident } from './events.ts';
+import { createInventory } from './inventory.ts';
 import { visit, type Weather } from './journeys.ts';
 import { createMeters } from './meters.ts';
 import { createRandom } from './random.ts';
+import { createReceivers } from './receivers.ts';
 import { createPods } from './shop.ts';
 import type { Journey } from './trace-builder.ts';
 
@@ -40,6 +42,7 @@ export interface Demo {
   live(cancel: AbortSignal, onSecond: () => void): Promise<void>;
 }
 
+/** Of SDKs; kubelets and hosts are read every second time, the API server every fourth. */
 const metricIntervalMs = 15_000;
 /** A request of the backfill holds what happened in this time. */
 const chunkMs = 60_000;
@@ -49,10 +52,15 @@ export function createDemo(options: DemoOptions): Demo {
   const pods = createPods(random);
   const beginMs = options.nowMs() - options.backfillMs;
   // The incident takes the middle of the story.
-  const atPart = (part: number) => beginMs + options.backfillMs * part;
-  const incident = { deployedMs: atPart(0.4), sickMs: atPart(0.5), mendedMs: atPart(0.65) };
-  const weatherAt = (ms: number): Weather => ({ fraudCheckIsSick: ms >= incident.sickMs && ms < incident.mendedMs });
+  const atPart = (part: number) => Math.round(beginMs + options.backfillMs * part);
+  const incident: Incident | undefined =
+    options.backfillMs > 0 ? { deployedMs: atPart(0.4), sickMs: atPart(0.5), mendedMs: atPart(0.65) } : undefined;
+  const weatherAt = (ms: number): Weather => ({
+    fraudCheckIsSick: incident !== undefined && ms >= incident.sickMs && ms < incident.mendedMs,
+  });
   const meters = createMeters(random, pods, toUnixNano(beginMs));
+  const inventory = createInventory(random, pods, beginMs, incident);
+  const receivers = createReceivers(random, inventory, beginMs);
   const sent: Sent = { traces: 0, metrics: 0, logs: 0, rejected: 0 };
   let untilMs = beginMs;
   let nextVisitMs = beginMs;
@@ -89,16 +97,20 @@ export function createDemo(options: DemoOptions): Demo {
     const requests: Promise<void>[] = [];
     for (; metricsMs <= toMs; metricsMs += metricIntervalMs) {
       end(metricsMs);
-      requests.push(
-        send(options.senders.metrics, 'metrics', meters.collect(toUnixNano(metricsMs), weatherAt(metricsMs))),
-      );
+      const collected = [meters.collect(toUnixNano(metricsMs))];
+      const tick = (metricsMs - beginMs) / metricIntervalMs;
+      if (tick % 2 === 1) collected.push(receivers.measured(metricsMs, weatherAt(metricsMs)));
+      if (tick % 4 === 1) collected.push(receivers.told(metricsMs));
+      requests.push(...collected.map((request) => send(options.senders.metrics, 'metrics', request)));
     }
     end(toMs);
+    const happened = eventsBetween(inventory, incident, beginMs, untilMs, toMs);
     untilMs = toMs;
     const { traces, logs } = toRequests(ended);
     await Promise.all([
       send(options.senders.traces, 'traces', traces),
       send(options.senders.logs, 'logs', logs),
+      send(options.senders.events, 'logs', happened),
       ...requests,
     ]);
   };
@@ -106,32 +118,16 @@ export function createDemo(options: DemoOptions): Demo {
   return {
     sent,
     async backfill(onProgress) {
-      if (options.backfillMs > 0) {
-        await send(
-          options.senders.events,
-          'logs',
-          incidentEvents(pods, {
-            deployedUnixNano: toUnixNano(incident.deployedMs),
-            sickUnixNano: toUnixNano(incident.sickMs),
-            mendedUnixNano: toUnixNano(incident.mendedMs),
-          }),
-        );
-      }
       for (let toMs = beginMs + chunkMs; untilMs < options.nowMs(); toMs += chunkMs) {
         await advance(Math.min(toMs, options.nowMs()));
         onProgress(Math.min(1, (untilMs - beginMs) / Math.max(1, options.backfillMs)));
       }
     },
     async live(cancel, onSecond) {
-      let nextEventMs = options.nowMs() + 60_000;
       while (!cancel.aborted) {
         await sleep(1000, undefined, { signal: cancel }).catch(() => undefined);
         if (cancel.aborted) return;
         await advance(options.nowMs());
-        if (options.nowMs() >= nextEventMs) {
-          await send(options.senders.events, 'logs', quietEvent(pods, toUnixNano(options.nowMs())));
-          nextEventMs += 60_000;
-        }
         onSecond();
       }
     },

@@ -7,9 +7,9 @@ import {
   type Requests,
   type Resource,
 } from '../otlp/json.ts';
-import type { Pods, Weather } from './journeys.ts';
+import type { Pods } from './journeys.ts';
 import type { Random } from './random.ts';
-import { type Pod, services } from './shop.ts';
+import type { Pod } from './shop.ts';
 import type { Answer, Journey } from './trace-builder.ts';
 
 // What the shop measures about itself: every kind of metric that OTLP has, cumulative, from one start.
@@ -22,7 +22,7 @@ const exponentialScale = 2;
 /** Counts journeys; gives the metrics at a time. */
 export interface Meters {
   observe(journey: Journey): void;
-  collect(timeUnixNano: bigint, weather: Weather): Requests['metrics'];
+  collect(timeUnixNano: bigint): Requests['metrics'];
 }
 
 export function createMeters(random: Random, pods: Pods, startUnixNano: bigint): Meters {
@@ -32,8 +32,6 @@ export function createMeters(random: Random, pods: Pods, startUnixNano: bigint):
   const orders = new Map<Pod, Map<string, number>>();
   const revenue = new Map<Pod, Map<string, number>>();
   const everyPod = Object.values(pods).flat();
-  const restarts = new Map(everyPod.map((pod) => [pod, 0]));
-  let wasSick = false;
   const start = String(startUnixNano);
 
   return {
@@ -81,11 +79,9 @@ export function createMeters(random: Random, pods: Pods, startUnixNano: bigint):
       }
     },
 
-    collect(timeUnixNano, weather) {
+    collect(timeUnixNano) {
       const time = String(timeUnixNano);
       const at = (values: KeyValue[]) => ({ attributes: values, startTimeUnixNano: start, timeUnixNano: time });
-      if (weather.fraudCheckIsSick && !wasSick) add(restarts, pods['fraud-check'][0], 1);
-      wasSick = weather.fraudCheckIsSick;
       const resourceMetrics: Requests['metrics']['resourceMetrics'] = [];
       const put = (resource: Resource, scope: string, metrics: Metric[]) =>
         metrics.length > 0 && resourceMetrics.push({ resource, scopeMetrics: [{ scope: { name: scope }, metrics }] });
@@ -151,54 +147,10 @@ export function createMeters(random: Random, pods: Pods, startUnixNano: bigint):
           });
         }
         put(pod.resource, 'shop', metrics);
-        put(
-          pod.podResource,
-          'github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver',
-          podMetrics(pod, time, weather, random),
-        );
-        put(
-          { attributes: [...pod.podResource.attributes, ...attributes({ 'k8s.container.name': pod.service })] },
-          'github.com/open-telemetry/opentelemetry-collector-contrib/receiver/k8sclusterreceiver',
-          [
-            gauge(
-              'k8s.container.restarts',
-              '{restart}',
-              'How many times the container has restarted in the recent past.',
-              time,
-              { asInt: String(restarts.get(pod) ?? 0) },
-            ),
-          ],
-        );
       }
       return { resourceMetrics };
     },
   };
-}
-
-/** What the kubelet says of a pod; a sick fraud-check climbs to its limit. */
-function podMetrics(pod: Pod, time: string, weather: Weather, random: Random): Metric[] {
-  const service = services[pod.service];
-  const isSick = weather.fraudCheckIsSick && pod.service === 'fraud-check';
-  const cpu = service.cpu * (0.8 + 0.4 * random.next()) * (isSick ? 3 : 1);
-  const memoryMiB = isSick
-    ? service.memoryLimitMiB * (0.93 + 0.06 * random.next())
-    : service.memoryMiB * (0.95 + 0.1 * random.next());
-  return [
-    gauge('k8s.pod.cpu.usage', '{cpu}', 'Total CPU usage.', time, { asDouble: cpu }),
-    gauge('k8s.pod.memory.working_set', 'By', 'Pod memory working_set.', time, {
-      asInt: String(Math.round(memoryMiB * 2 ** 20)),
-    }),
-  ];
-}
-
-function gauge(
-  name: string,
-  unit: string,
-  description: string,
-  timeUnixNano: string,
-  value: { asInt: string } | { asDouble: number },
-): Metric {
-  return { name, unit, description, gauge: { dataPoints: [{ attributes: [], timeUnixNano, ...value }] } };
 }
 
 function counter(

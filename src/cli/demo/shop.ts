@@ -1,4 +1,4 @@
-import { demoAttribute } from '../../base/index.ts';
+import { demoAttribute, demoCluster } from '../../base/index.ts';
 import { attributes, type Resource } from '../otlp/json.ts';
 import type { Random } from './random.ts';
 
@@ -87,21 +87,28 @@ export interface Pod {
   readonly name: string;
   readonly uid: string;
   readonly node: string;
+  readonly replicaSet: string;
   /** What its SDK sends. */
   readonly resource: Resource;
   /** What the cluster's own agents know of it: no SDK there. */
   readonly podResource: Resource;
 }
 
-const nodes = ['node-a', 'node-b', 'node-c'] as const;
-/** Marks all that the demo sends, so that it can be told apart and cleared. */
-export const demoMark = { [demoAttribute]: true } as const;
+export const nodes = ['node-a', 'node-b', 'node-c'] as const;
+/** Marks all that the demo sends, so that it can be told apart and cleared; its cluster is no other's, whoever takes it in. */
+export const demoMark = {
+  [demoAttribute]: true,
+  'cluster.name': demoCluster,
+  'k8s.cluster.name': demoCluster,
+} as const;
 
 /** The pods of one run: other names each time, so that two runs are not one series. */
 export function createPods(random: Random): { readonly [S in ServiceName]: readonly [Pod, Pod] } {
+  let placed = 0;
   const pods = (service: ServiceName): [Pod, Pod] => {
     const replicaSet = `${service}-${random.hex(5)}`;
-    return [createPod(service, replicaSet, random), createPod(service, replicaSet, random)];
+    const create = () => createPod(service, replicaSet, nodes[placed++ % nodes.length]!, random);
+    return [create(), create()];
   };
   return {
     storefront: pods('storefront'),
@@ -113,11 +120,10 @@ export function createPods(random: Random): { readonly [S in ServiceName]: reado
   };
 }
 
-function createPod(service: ServiceName, replicaSet: string, random: Random): Pod {
+function createPod(service: ServiceName, replicaSet: string, node: string, random: Random): Pod {
   const { namespace, language, sdkVersion, version } = services[service];
   const name = `${replicaSet}-${random.hex(3).slice(0, 5)}`;
   const uid = random.hex(16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-  const node = random.pick(nodes);
   const kubernetes = {
     'k8s.namespace.name': namespace,
     'k8s.pod.name': name,
@@ -131,6 +137,7 @@ function createPod(service: ServiceName, replicaSet: string, random: Random): Po
     name,
     uid,
     node,
+    replicaSet,
     resource: {
       attributes: attributes({
         'service.name': service,
