@@ -45,18 +45,25 @@ export function readIdentity(keys: Iterable<string>, texts: ReadonlyMap<string, 
       isProcess = true;
   }
   const address = texts.get('k8s.pod.ip');
+  // What Kubernetes says happened to a pod, as the Collector's k8s_events receiver sends it, is about that pod.
+  const about = texts.get('k8s.object.kind') === 'Pod' ? texts : undefined;
   return {
     podIp: address === undefined ? undefined : readAddress(address),
-    podUid: texts.get('k8s.pod.uid') || undefined,
-    podName: texts.get('k8s.pod.name') || undefined,
+    podUid: texts.get('k8s.pod.uid') || about?.get('k8s.object.uid') || undefined,
+    podName: texts.get('k8s.pod.name') || about?.get('k8s.object.name') || undefined,
     namespace: texts.get('k8s.namespace.name') || undefined,
-    containerName: texts.get('k8s.container.name') || undefined,
+    containerName: texts.get('k8s.container.name') || containerIn(about?.get('k8s.object.fieldpath')),
     containerId: texts.get('container.id') || undefined,
     clusterUid: texts.get('k8s.cluster.uid') || undefined,
     clusterName: texts.get('k8s.cluster.name') || undefined,
     hasKubernetes,
     isProcess,
   };
+}
+
+/** @param path Such as `spec.initContainers{migrate}`. */
+function containerIn(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : /^spec\.(?:c|initC|ephemeralC)ontainers\{(.+)\}$/.exec(path)?.[1];
 }
 
 /**

@@ -95,6 +95,32 @@ describe('what is added', () => {
     });
   });
 
+  // As the Collector's k8s_events receiver sends them: the namespace is on the record.
+  it.each([
+    ['about a container', 'spec.containers{app}', { ...ofPod, ...ofContainer }],
+    ['about the pod', '', ofPod],
+    ['about a container that the pod has not', 'spec.initContainers{migrate}', ofPod],
+  ])('for an event of Kubernetes %s', async (_, fieldpath, added) => {
+    const told = {
+      'k8s.object.kind': 'Pod',
+      'k8s.object.name': podOf().name,
+      'k8s.object.uid': podOf().uid,
+      'k8s.object.fieldpath': fieldpath,
+      'k8s.node.name': 'node-1',
+    };
+    expect(await stored(clusterWith(), told, { signal: 'logs' })).toEqual({ ...told, ...added });
+  });
+
+  it('for no event of Kubernetes that is about something else, or about a pod of another UID', async () => {
+    for (const [kind, uid] of [
+      ['Deployment', podOf().uid],
+      ['Pod', 'another'],
+    ] as const) {
+      const told = { 'k8s.object.kind': kind, 'k8s.object.name': podOf().name, 'k8s.object.uid': uid };
+      expect(await stored(clusterWith(), told, { signal: 'logs', sender: '10.244.1.5' })).toEqual(told);
+    }
+  });
+
   it.each([
     ['whole', 'c0ffee0000000000000000000000000000000000000000000000000000000000', true],
     ['with the scheme', 'containerd://c0ffee0000000000000000000000000000000000000000000000000000000000', true],
