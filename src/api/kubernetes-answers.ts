@@ -84,7 +84,10 @@ export const event = z.object({
 });
 export const overview = z.object({
   clusters: z.array(z.string()),
-  nodes: z.object({ count: z.int(), ready: z.int() }),
+  nodes: z
+    .object({ count: z.int(), ready: z.int() })
+    .nullable()
+    .describe('null of a namespace, and where no receiver tells'),
   pods: z.object({ count: z.int(), byStatus: counts }),
   namespaces: z.int(),
   workloads: z.object({ count: z.int(), byStatus: counts }),

@@ -70,6 +70,7 @@ it('a pod as it is shown', async () => {
 
 it.each([
   { path: 'overview', found: { clusters: ['east'], nodes: { count: 1, ready: 1 }, namespaces: 5 } },
+  { path: 'overview?namespace=shop', found: { nodes: null, namespaces: 1, pods: { count: 7 } } },
   { path: 'nodes', found: { nodes: [{ name: 'node1', status: 'Ready', unschedulable: null }], nextCursor: null } },
   { path: 'namespaces?namespace=shop', found: { namespaces: [{ phase: 'Active', restarts: 3 }] } },
   { path: 'workloads?limit=1', found: { workloads: [{ kind: 'Deployment', name: 'coredns', failed: null }] } },

@@ -54,13 +54,14 @@ export function kubernetesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZ
       },
       async ({ query }, reply) => {
         const search = searchOf({ ...query, limit: 1 });
-        const { troubles, cpuCores, memoryBytes, warnings, ...found } = await queries.kubernetes.overview(
+        const { nodes, troubles, cpuCores, memoryBytes, warnings, ...found } = await queries.kubernetes.overview(
           search,
           cancelOf(reply),
         );
         return {
           ...found,
           clusters: [...found.clusters],
+          nodes: nodes ?? null,
           cpuCores: capacityOf(cpuCores),
           memoryBytes: capacityOf(memoryBytes),
           troubles: troubles.map(podOf),
@@ -206,7 +207,7 @@ export function kubernetesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZ
           querystring: z.strictObject({
             ...list,
             type: z.enum(['Normal', 'Warning'], 'expected Normal or Warning, once').optional(),
-            kind: z.string().optional().meta({ description: 'Kind of the object, such as `Pod`.' }),
+            kind: z.string().optional().meta({ description: 'Kind of the object, such as `Pod`, or `pod`.' }),
             name: z.string().optional().meta({ description: 'Name of the object.' }),
             reason: z.string().optional().meta({ description: 'Such as `BackOff`.' }),
           }),

@@ -98,6 +98,25 @@ async function newest(
   return page.items.map(eventOf);
 }
 
+/** Kinds that events are about, in Kubernetes' spelling: people write them as kubectl takes them. */
+const kinds = [
+  'Pod',
+  'Node',
+  'Namespace',
+  'Service',
+  'Endpoints',
+  'Ingress',
+  'PersistentVolume',
+  'PersistentVolumeClaim',
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'DaemonSet',
+  'Job',
+  'CronJob',
+  'HorizontalPodAutoscaler',
+];
+
 function filterOf(search: Omit<EventSearch, 'range' | 'limit' | 'cursor'>): Filter {
   const of: Filter[] = [{ kind: 'exists', field: eventReason }];
   const add = (key: string, value: string | undefined) => {
@@ -105,7 +124,7 @@ function filterOf(search: Omit<EventSearch, 'range' | 'limit' | 'cursor'>): Filt
   };
   add('k8s.cluster.name', search.cluster);
   add('k8s.namespace.name', search.namespace);
-  add('k8s.object.kind', search.kind);
+  add('k8s.object.kind', kinds.find((kind) => kind.toLowerCase() === search.kind?.toLowerCase()) ?? search.kind);
   add('k8s.object.name', search.name);
   add('k8s.event.reason', search.reason);
   if (search.type !== undefined) {

@@ -252,6 +252,8 @@ describe('events', () => {
     { filter: { type: 'Warning' as const }, count: 13 },
     { filter: { type: 'Normal' as const }, count: 22 },
     { filter: { kind: 'Job' }, count: 3 },
+    { filter: { kind: 'job' }, count: 3 },
+    { filter: { kind: 'cronjob' }, count: 2 },
     { filter: { kind: 'Pod', reason: 'FailedScheduling' }, count: 3 },
     { filter: { namespace: 'kube-system' }, count: 0 },
   ])('are filtered by $filter', async ({ filter, count }) => {

@@ -26,7 +26,8 @@ interface ViewSearch extends PageRequest, Scope {
 
 interface Overview {
   readonly clusters: readonly string[];
-  readonly nodes: { readonly count: number; readonly ready: number };
+  /** undefined: of a namespace, or no receiver tells. */
+  readonly nodes: { readonly count: number; readonly ready: number } | undefined;
   readonly pods: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
   readonly namespaces: number;
   readonly workloads: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
@@ -83,7 +84,10 @@ export function kubernetesViews(
       const clusters = new Set([...pods, ...all.nodes, ...all.namespaces].map(({ cluster }) => cluster));
       return {
         clusters: [...clusters].filter((name) => name !== '').sort(),
-        nodes: { count: all.nodes.length, ready: all.nodes.filter(({ status }) => status === 'Ready').length },
+        nodes:
+          all.nodes.length === 0
+            ? undefined
+            : { count: all.nodes.length, ready: all.nodes.filter(({ status }) => status === 'Ready').length },
         pods: { count: pods.length, byStatus: countBy(pods.map(({ status }) => status)) },
         namespaces: all.namespaces.length,
         workloads: { count: all.workloads.length, byStatus: countBy(all.workloads.map(({ status }) => status)) },
