@@ -104,7 +104,9 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   await demo.backfill(() => undefined);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   terminal.say(`Sent ${counts(demo.sent)} in ${seconds} s.`);
-  for (const line of nextSteps(rest.endpoint)) terminal.say(line);
+  // Of its cluster is told what was said lately, or at a time.
+  const end = options.once ? ` -d end=${new Date().toISOString()}` : '';
+  for (const line of nextSteps(rest.endpoint, end)) terminal.say(line);
   if (!options.once) {
     terminal.say('Live now: about one visit a second, until Ctrl-C.');
     await demo.live(cancel.signal, () => undefined);
@@ -121,7 +123,7 @@ function counts({ traces, metrics, logs }: Counts): string {
   return `${number.format(traces)} spans, ${number.format(metrics)} data points, ${number.format(logs)} log records`;
 }
 
-function nextSteps(endpoint: string): string[] {
+function nextSteps(endpoint: string, end: string): string[] {
   const ask = (path: string, query: string) =>
     `  curl -sG ${endpoint}/api/v1/${path} --data-urlencode 'query=${query}'`;
   return [
@@ -129,7 +131,7 @@ function nextSteps(endpoint: string): string[] {
     ask('traces', 'status=error AND http.response.status_code>=500'),
     ask('logs', '"payment declined"'),
     ask('metrics/query_range', 'sum by (service_name) (rate(http_server_request_duration_seconds_count[5m]))'),
-    `  curl -s ${endpoint}/api/v1/k8s/overview`,
+    `  curl -sG ${endpoint}/api/v1/k8s/overview${end}`,
     `  npx watchingcat services${endpoint === 'http://127.0.0.1:8090' ? '' : ` --endpoint ${endpoint}`}`,
   ];
 }

@@ -95,7 +95,8 @@ export function createReceivers(random: Random, inventory: Inventory, beginMs: n
       });
       const ofNodes = nodes.flatMap((name) => {
         const mine = of.filter(({ pod }) => pod.node === name);
-        const cpu = mine.reduce((sum, each) => sum + each.cpu, system.cpu * (0.8 + 0.4 * random.next()));
+        const own = system.cpu * (0.8 + 0.4 * random.next());
+        const cpu = Number(mine.reduce((sum, each) => sum + each.cpu, own).toFixed(9));
         const memoryBytes = mine.reduce((sum, each) => sum + each.memoryBytes, system.memoryMiB * mib);
         const resource = resourceOf({ 'k8s.node.name': name });
         const load = (minutes: number) =>
@@ -249,7 +250,8 @@ function use(pod: ClusterPod, atMs: number, { fraudCheckIsSick }: Weather, rando
   const { memoryLimitMiB } = services['fraud-check'];
   if (pod.state(atMs).reason !== undefined) return { cpu: 0, memoryBytes: 0 };
   return {
-    cpu: pod.cpu * (0.8 + 0.4 * random.next()) * (isSick ? 2.4 : 1),
+    // In whole nanocores, as kubelets tell.
+    cpu: Number((pod.cpu * (0.8 + 0.4 * random.next()) * (isSick ? 2.4 : 1)).toFixed(9)),
     memoryBytes: Math.round(
       mib * (isSick ? memoryLimitMiB * (0.93 + 0.06 * random.next()) : pod.memoryMiB * (0.95 + 0.1 * random.next())),
     ),
