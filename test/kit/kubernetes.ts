@@ -8,6 +8,8 @@ import { encodeOtlp } from './otlp.ts';
 import { temporaryFolder } from './process.ts';
 
 // What the receivers of a real Collector sent of a real cluster: test/kubernetes/recorded, one resource a line as OTLP JSON.
+// Not among it, to be recorded with the next cluster: an evicted pod, a node that is cordoned and uncordoned, a DaemonSet, a
+// StatefulSet, an init container that fails, a pod of several containers.
 
 interface Point {
   timeUnixNano: string;
