@@ -85,7 +85,7 @@ export const event = z.object({
 export const overview = z.object({
   clusters: z.array(z.string()),
   nodes: z
-    .object({ count: z.int(), ready: z.int() })
+    .object({ count: z.int(), ready: z.int().nullable().describe('null where no receiver tells') })
     .nullable()
     .describe('null of a namespace, and where no receiver tells'),
   pods: z.object({ count: z.int(), byStatus: counts }),

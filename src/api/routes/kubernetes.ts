@@ -61,7 +61,7 @@ export function kubernetesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZ
         return {
           ...found,
           clusters: [...found.clusters],
-          nodes: nodes ?? null,
+          nodes: nodes === undefined ? null : { ...nodes, ready: nodes.ready ?? null },
           cpuCores: capacityOf(cpuCores),
           memoryBytes: capacityOf(memoryBytes),
           troubles: troubles.map(podOf),

@@ -331,6 +331,16 @@ describe('a view that logs add to', () => {
   });
 });
 
+it('where the kubelets alone tell nobody knows which nodes are ready', async () => {
+  await using other = await embeddedStore();
+  const ofKubelets = recordedMetrics('east').filter(({ scopeMetrics }) =>
+    scopeMetrics.some(({ scope }) => scope.name.endsWith('/kubeletstatsreceiver')),
+  );
+  await other.metrics(ofKubelets);
+  const { overview } = createQueries(other.readers).kubernetes;
+  expect((await overview(all, never)).nodes).toEqual({ count: 1, ready: undefined });
+});
+
 it('the overview adds it up over clusters, and names pods in trouble', async () => {
   const overview = await views.overview({ range, cluster: undefined, namespace: undefined }, never);
   expect(overview).toMatchObject({

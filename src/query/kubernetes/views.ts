@@ -16,7 +16,7 @@ import {
 } from './groups.ts';
 import { troublesMax } from './limits.ts';
 import { podsOfLogs } from './log-pods.ts';
-import { isActive, type Pod, podGroups, pods, type Use } from './pods.ts';
+import { isActive, type Pod, podGroups, pods, total, type Use } from './pods.ts';
 import { keyOf, type Scope, snapshot } from './snapshot.ts';
 
 /** A list of what there is at the end of the range. */
@@ -27,7 +27,7 @@ interface ViewSearch extends PageRequest, Scope {
 interface Overview {
   readonly clusters: readonly string[];
   /** undefined: of a namespace, or no receiver tells. */
-  readonly nodes: { readonly count: number; readonly ready: number } | undefined;
+  readonly nodes: { readonly count: number; readonly ready: number | undefined } | undefined;
   readonly pods: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
   readonly namespaces: number;
   readonly workloads: { readonly count: number; readonly byStatus: { readonly [status: string]: number } };
@@ -87,7 +87,12 @@ export function kubernetesViews(
         nodes:
           all.nodes.length === 0
             ? undefined
-            : { count: all.nodes.length, ready: all.nodes.filter(({ status }) => status === 'Ready').length },
+            : {
+                count: all.nodes.length,
+                ready: total(
+                  all.nodes.map(({ status }) => (status === undefined ? undefined : Number(status === 'Ready'))),
+                ),
+              },
         pods: { count: pods.length, byStatus: countBy(pods.map(({ status }) => status)) },
         namespaces: all.namespaces.length,
         workloads: { count: all.workloads.length, byStatus: countBy(all.workloads.map(({ status }) => status)) },
