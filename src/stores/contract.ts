@@ -305,7 +305,10 @@ export interface PromqlAnswer {
 export interface MetricReader extends ServiceReader {
   metrics(search: { range: TimeRange; limit: number }, cancel: AbortSignal): Promise<Page<MetricSummary>>;
   select(select: SeriesSelect, cancel: AbortSignal): Promise<readonly Series[]>;
-  /** What is now: of 10,000 pods and their containers all samples of some minutes are millions. */
+  /**
+   * What is now: of 10,000 pods and their containers all samples of some minutes are millions. A series whose last point says
+   * that it ended has none.
+   */
   latest(select: LatestSelect, cancel: AbortSignal): Promise<readonly LatestSample[]>;
   /**
    * PromQL, all of it, by a store that has an engine of its own; absent: ours evaluates over `select`.

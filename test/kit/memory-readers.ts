@@ -233,7 +233,8 @@ export function memoryReaders(): MemoryReaders {
         const found = (await this.select({ ...select, samplesMax, deltasFrom: 'range' }, cancel)).map(
           ({ labels, timestampsMs, values }) => ({ labels, timeMs: timestampsMs.at(-1)!, value: values.at(-1)! }),
         );
-        const wanted = found.filter(({ value }) => !nonZero || value !== 0);
+        // Where NaN is the last, the series ended.
+        const wanted = found.filter(({ value }) => !Number.isNaN(value) && (!nonZero || value !== 0));
         if (wanted.length > seriesMax) throw new Fault('unprocessable', `there are more than ${seriesMax} series`);
         return wanted;
       },

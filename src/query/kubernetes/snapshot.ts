@@ -47,7 +47,7 @@ export async function snapshot(
   );
   const found = new Map<string, Reading[]>();
   for (const { labels, timeMs, value } of answers.flat()) {
-    // A marker of staleness is NaN, too; none of these metrics is.
+    // None of these metrics is, and it would make a sum one.
     if (Number.isNaN(value)) continue;
     const metric = labels['__name__'] ?? '';
     const reading = { metric, labels, value, timeMs };

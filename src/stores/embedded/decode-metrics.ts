@@ -8,8 +8,9 @@ import { type KnownSeries, MetricHead, shapes } from './series.ts';
 // Data points into narrow rows: no object for a point. Sources: OTLP metrics.proto; the Prometheus OTLP translation.
 
 /** The bits of a StaleNaN: what Prometheus has where a series ended. Source: prometheus model/value. */
-export const staleNanLow = 0x00000002;
-export const staleNanHigh = 0x7ff00000;
+const staleNanLow = 0x00000002;
+const staleNanHigh = 0x7ff00000;
+export const staleNan = (BigInt(staleNanHigh) << 32n) | BigInt(staleNanLow);
 
 export function metricDecoder(target: {
   buffer: Rows;

@@ -1,6 +1,7 @@
 import { Fault } from '../../base/index.ts';
 import type { LatestSample, LatestSelect } from '../contract.ts';
 import { Params } from './database.ts';
+import { staleNan } from './decode-metrics.ts';
 import { type Labels, seriesLabels } from './labels.ts';
 import { deltaTemporality, labelOf, matches, nanos } from './matchers.ts';
 import type { Part } from './parts.ts';
@@ -18,29 +19,32 @@ export function latestSamples(
   return reading(options, cancel, async (session, all) => {
     const range = { startUnixNano: nanos(select.startMs), endUnixNano: nanos(select.endMs) + 1_000_000n };
     const parts = options.shelf.grouped(within(all, range), filesAtOnce);
-    const newest = new Map<bigint, { timeMs: number; value: number }>();
+    const newest = new Map<bigint, { timeMs: number; value: number; ended: boolean }>();
     for (const part of parts) {
       await options.shelf.readPart(part, async (each) => {
         const params = new Params();
         const where = `${timeCondition(range, params)} AND series IN (SELECT id ${chosen(each, select, params)})`;
+        // By a signed time: by an unsigned one DuckDB gives another NaN than it has, and the one that ends a series is told by its bits.
         await session.chunks(
-          `SELECT series, max(time_unix_nano) // 1000000, arg_max(value, time_unix_nano)
+          `SELECT series, max(time_unix_nano) // 1000000, arg_max(value, time_unix_nano::BIGINT)
            FROM ${each.facts} WHERE ${where} AND value IS NOT NULL GROUP BY series`,
           params,
           async (columns, rows) => {
             const [ids, times, bits] = [columns.u64(0), columns.u64(1), columns.u64(2)];
             const values = new Float64Array(bits.buffer, bits.byteOffset, bits.length);
             for (let row = 0; row < rows; row++) {
-              const timeMs = Number(times[row]!);
+              const sample = { timeMs: Number(times[row]!), value: values[row]!, ended: bits[row] === staleNan };
               const before = newest.get(ids[row]!);
-              if (before === undefined) newest.set(ids[row]!, { timeMs, value: values[row]! });
-              else if (before.timeMs <= timeMs) Object.assign(before, { timeMs, value: values[row]! });
+              if (before === undefined) newest.set(ids[row]!, sample);
+              else if (before.timeMs <= sample.timeMs) Object.assign(before, sample);
             }
           },
         );
       });
     }
-    if (select.nonZero) for (const [id, { value }] of newest) if (value === 0) newest.delete(id);
+    for (const [id, { value, ended }] of newest) {
+      if (ended || (select.nonZero && value === 0)) newest.delete(id);
+    }
     if (newest.size > select.seriesMax) {
       throw new Fault('unprocessable', `there are more than ${select.seriesMax} series; narrow the matchers`);
     }
@@ -60,8 +64,9 @@ export function latestSamples(
           const sample = newest.get(id as bigint);
           if (sample === undefined) continue;
           newest.delete(id as bigint);
+          const { timeMs, value } = sample;
           const labels = seriesLabels(labelsIn(String(ofPoint)), labelsIn(String(ofResource)));
-          samples.push({ labels: { __name__: String(name), ...labels }, ...sample });
+          samples.push({ labels: { __name__: String(name), ...labels }, timeMs, value });
         }
       });
     }

@@ -1,7 +1,7 @@
 import { Fault } from '../../base/index.ts';
 import type { LabelMatcher, MetricReader, MetricSummary, MetricType, Page, Series, SeriesSelect } from '../contract.ts';
 import { Params, type Session } from './database.ts';
-import { staleNanHigh, staleNanLow } from './decode-metrics.ts';
+import { staleNan } from './decode-metrics.ts';
 import { type Labels, seriesLabels } from './labels.ts';
 import { latestSamples } from './latest.ts';
 import { deltaTemporality, labelOf, matches, nanos } from './matchers.ts';
@@ -326,7 +326,6 @@ function takeExponential(known: KnownSeries, timeMs: number, point: HistogramPoi
   found.points.push(point);
 }
 
-const staleBits = (BigInt(staleNanHigh) << 32n) | BigInt(staleNanLow);
 const scratch = new DataView(new ArrayBuffer(8));
 function bitsOf(value: number): bigint {
   scratch.setFloat64(0, value);
@@ -385,6 +384,6 @@ function add(
     list = into.before ? into.collected.deltasOf(labels) : into.collected.of(labels, known.delta);
     known.made.set(key, list);
   }
-  if (!into.before) list!.add(timeMs, stale ? staleBits : bitsOf(value));
+  if (!into.before) list!.add(timeMs, stale ? staleNan : bitsOf(value));
   else if (!stale) list?.addBefore(value);
 }

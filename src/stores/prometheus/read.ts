@@ -191,21 +191,45 @@ async function selectSeries(api: Api, select: SeriesSelect, cancel: AbortSignal)
   return series;
 }
 
-/** By a range vector: last_over_time() does not tell when it was. */
+/**
+ * By instant queries, so that a series that ended has none, and no sample but the last is transferred. Values first, then the
+ * times: `timestamp()` drops the name, so that it is asked for each name by itself.
+ */
 async function latest(
   api: Api,
-  { seriesMax, nonZero, ...select }: LatestSelect,
+  { matchers, startMs, endMs, seriesMax, nonZero }: LatestSelect,
   cancel: AbortSignal,
 ): Promise<readonly LatestSample[]> {
-  const samplesMax = Number.POSITIVE_INFINITY; // the answer has a bound in bytes
-  const found = (await selectSeries(api, { ...select, samplesMax, deltasFrom: 'range' }, cancel)).map(
-    ({ labels, timestampsMs, values }) => ({ labels, timeMs: timestampsMs.at(-1)!, value: values.at(-1)! }),
+  if (endMs < startMs) return [];
+  const at = { time: seconds(endMs), lookback_delta: seconds(endMs - startMs + 1) };
+  const wanted = nonZero ? `${selector(matchers)} != 0` : selector(matchers);
+  const found = (await api.results('query', { query: wanted, ...at }, cancel)).flatMap(({ metric, value }) =>
+    value === undefined ? [] : [{ labels: metric, value: numberOf(value[1]) }],
   );
-  const wanted = nonZero ? found.filter(({ value }) => value !== 0) : found;
-  if (wanted.length > seriesMax) {
+  if (found.length > seriesMax) {
     throw new Fault('unprocessable', `there are more than ${seriesMax} series; narrow the matchers`);
   }
-  return wanted;
+  const samples = await Promise.all(
+    [...Map.groupBy(found, ({ labels }) => labels['__name__'] ?? '')].map(async ([name, members]) => {
+      const of = selector([...matchers, { name: '__name__', op: '=', value: name }]);
+      const query = nonZero ? `timestamp(${of}) and (${of} != 0)` : `timestamp(${of})`;
+      const times = new Map<string, number>();
+      for (const { metric, value } of await api.results('query', { query, ...at }, cancel)) {
+        if (value !== undefined) times.set(unnamed(metric), Math.round(numberOf(value[1]) * 1000));
+      }
+      return members.flatMap(({ labels, value }) => {
+        // What ended between the two questions has no time.
+        const timeMs = times.get(unnamed(labels));
+        return timeMs === undefined || timeMs < startMs ? [] : [{ labels, timeMs, value }];
+      });
+    }),
+  );
+  return samples.flat();
+}
+
+/** A key of all labels but the name. */
+function unnamed({ __name__, ...labels }: Result['metric']): string {
+  return JSON.stringify(Object.entries(labels).sort());
 }
 
 /** A selector; what it compares is quoted, so that it is a value whatever it holds. */

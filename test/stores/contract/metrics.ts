@@ -15,12 +15,17 @@ const cartLabels = {
 
 /** Points a minute apart. */
 const scrapes = 5;
+/** Of a series that ended: so many, and then one that says so. */
+const scrapesBeforeEnd = 3;
+const goneText = { unit: '{item}', description: 'Items that waited' };
 
 function requestsOf({ start }: World) {
   return Array.from({ length: scrapes }, (_, index) => {
     const at = { timeUnixNano: String(start + BigInt(index) * minute), startTimeUnixNano: String(start - minute) };
     const number = (value: number, values: Values = {}) => ({ ...at, asDouble: value, attributes: attributes(values) });
+    const gone = index < scrapesBeforeEnd ? number(index + 1) : { ...at, flags: 1 };
     const metrics = [
+      ...(index <= scrapesBeforeEnd ? [{ name: 'queue.gone', ...goneText, gauge: { dataPoints: [gone] } }] : []),
       {
         name: 'queue.size',
         unit: '{item}',
@@ -62,7 +67,7 @@ function requestsOf({ start }: World) {
           { resource: resource(cart), scopeMetrics: [{ scope: { name: 'lib', version: '1' }, metrics }] },
         ],
       }),
-      records: 4,
+      records: index <= scrapesBeforeEnd ? 5 : 4,
     };
   });
 }
@@ -130,6 +135,14 @@ export const metricCases: Cases = {
     memory.addSeries({ name: 'queue_size', type: 'gauge', unit: '{item}', description: 'Items that wait' }, [
       expected(world, 'queue_size', {}, (index) => index * 2),
     ]);
+    const gone = expected(world, 'queue_gone', {}, (index) => (index < scrapesBeforeEnd ? index + 1 : Number.NaN));
+    memory.addSeries({ name: 'queue_gone', type: 'gauge', ...goneText }, [
+      {
+        ...gone,
+        timestampsMs: gone.timestampsMs.slice(0, scrapesBeforeEnd + 1),
+        values: gone.values.slice(0, scrapesBeforeEnd + 1),
+      },
+    ]);
     memory.addSeries({ name: 'http_requests_total', type: 'counter', unit: '1', description: 'Requests' }, [
       expected(world, 'http_requests_total', { route: '/pay' }, (index) => index * 10),
       expected(world, 'http_requests_total', { route: '/cart' }, (index) => index * 5),
@@ -159,6 +172,13 @@ export const metricCases: Cases = {
       true,
     ),
     latest('the last sample of all time', [named('queue_size')], 20n * minute, true),
+    latest('the last sample of a series before it ended', [named('queue_gone')], 2n * minute, false),
+    latest(
+      'the last samples of a time in which a series ended',
+      [{ name: '__name__', op: '=~', value: 'queue_(gone|size)' }],
+      20n * minute,
+      false,
+    ),
     select('by an absent label', [named('queue_size'), { name: 'route', op: '=', value: '' }]),
     select('the buckets of a histogram', [named('http_duration_seconds_bucket')]),
     select('its sum', [named('http_duration_seconds_sum')]),
