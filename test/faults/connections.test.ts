@@ -214,6 +214,38 @@ describe('B24 more connections than there may be', () => {
   });
 });
 
+describe('B28 a thousand connections a second that speak something else', () => {
+  it('each is closed and counted, good requests are answered in between, and all is well', async () => {
+    await using world = await start();
+    const strangers = [
+      // TLS: a ClientHello as far as its cipher suites.
+      Buffer.from(`16030100c8010000c40303${'5a'.repeat(32)}20${'11'.repeat(32)}00061301130213030100`, 'hex'),
+      Buffer.alloc(10_000, 0xa5),
+      Buffer.from('SSH-2.0-OpenSSH_9.9\r\n'),
+    ];
+    const doors = [world.grpcPort, world.httpPort];
+    for (let second = 0; second < 5; second++) {
+      const round = Array.from({ length: 1000 }, (_, i) =>
+        open(doors[i % 2] as number, strangers[i % strangers.length] as Buffer),
+      );
+      expect(await world.wellMeant()).toBe(answered);
+      expect(await (await fetch(`${world.running.http}/health`)).json()).toMatchObject({ status: 'ok' });
+      await Promise.all(round.map(({ told }) => told));
+    }
+    for (const listener of ['grpc', 'http']) {
+      const failed = `watchingcat_receiver_connections_failed_total{listener="${listener}"}`;
+      expect(await world.metric(failed)).toBeGreaterThanOrEqual(2500);
+      await eventually(
+        () => world.metric(`watchingcat_receiver_connections{listener="${listener}"}`),
+        (open) => open === 0,
+      );
+    }
+    expect(await world.metric('watchingcat_receiver_held_bytes')).toBe(0);
+    expect(await world.lost()).toEqual([]);
+    expect(world.running.output()).not.toMatch(/"level":"(error|fatal)"/);
+  });
+});
+
 describe('B25 floods', () => {
   it('each ends its connection, good requests are answered in between, and memory comes back', async () => {
     await using world = await start();
