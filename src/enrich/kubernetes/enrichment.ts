@@ -220,16 +220,10 @@ class Enricher implements KubernetesEnrichment {
         : sizeBytes > resourceBytesRememberedMax
           ? undefined
           : Buffer.from(buffer, byteOffset, byteLength).toString('latin1', at.resourceStart, at.resourceEnd);
-    const known = key === undefined ? undefined : (this.#young.get(key) ?? this.#old.get(key));
+    if (key === undefined) return readResource(bytes, at);
+    const known = this.#young.get(key);
     if (known !== undefined) return known;
-    const { keys, texts } = resourceAttributes(bytes, at);
-    const remembered: Remembered = {
-      identity: readIdentity(keys, texts),
-      last: undefined,
-      byPod: undefined,
-      plain: undefined,
-    };
-    if (key === undefined) return remembered;
+    const remembered = this.#old.get(key) ?? readResource(bytes, at);
     if (this.#young.size >= resourcesRememberedMax / 2) {
       this.#old = this.#young;
       this.#young = new Map();
@@ -259,6 +253,11 @@ class Enricher implements KubernetesEnrichment {
     byContainer.set(container, { clusterUid, nodeUid, additions });
     return additions;
   }
+}
+
+function readResource(bytes: Uint8Array, at: ResourceAt): Remembered {
+  const { keys, texts } = resourceAttributes(bytes, at);
+  return { identity: readIdentity(keys, texts), last: undefined, byPod: undefined, plain: undefined };
 }
 
 interface Outcome {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { PlainCluster, podOf } from '../../../test/kit/cluster-view.ts';
 import { enrichedBy, requestOf, resourcesOf } from '../../../test/kit/enrich.ts';
 import { systemClock } from '../../base/index.ts';
-import { addedBytesMax } from '../limits.ts';
+import { defaultLimits, walk } from '../../otlp/index.ts';
+import { addedBytesMax, resourcesRememberedMax } from '../limits.ts';
 import { kubernetesEnrichment } from './enrichment.ts';
 
 const options = {
@@ -46,4 +47,23 @@ describe('a request of a thousand pods', () => {
       missed: [{ signal: 'logs', reason: 'too_much', records: 1_000 - first }],
     });
   });
+});
+
+it('keeps what it made for a resource that comes again and again, however many others come once', () => {
+  const cluster = new PlainCluster();
+  cluster.put(podOf());
+  const { enrich } = kubernetesEnrichment(cluster, options);
+  const enriched = (attributes: Record<string, string>) => {
+    const bytes = requestOf('logs', attributes);
+    const { resources } = walk('logs', bytes, defaultLimits);
+    const lacking = enrich({ signal: 'logs', bytes, resources, senderAddress: '' });
+    if (lacking instanceof Promise) throw new Error('there is nothing to wait for');
+    return lacking[0];
+  };
+  const often = { 'k8s.pod.uid': podOf().uid };
+  const first = enriched(often);
+  for (let n = 0; n < 2 * resourcesRememberedMax; n++) {
+    enriched({ once: `${n}` });
+    expect(enriched(often) === first).toBe(true);
+  }
 });
