@@ -253,7 +253,7 @@ export const configSchema = z.strictObject({
   k8s: group({
     enrichment: kubernetesAccess.optional().meta({
       description:
-        'Where the Kubernetes API is asked about the pods that telemetry comes from: `in-cluster` with the service account of the pod, the path of a kubeconfig, or `off`. It needs get, list and watch on pods, nodes, namespaces, replicasets and jobs; without them, and without the API server, telemetry is taken all the same.',
+        'Where the Kubernetes API is asked about the pods that telemetry comes from: `in-cluster` with the service account of the pod, the path of a kubeconfig, or `off`. It needs list and watch on pods, nodes, replicasets and jobs, and list on the namespace kube-system; without them, and without the API server, telemetry is taken all the same.',
       defaultText: 'in-cluster in a pod of Kubernetes, else off',
     }),
     labels: chosenKeys

@@ -32,8 +32,8 @@ function* factsOf(object: KubernetesObject): Generator<string> {
     yield `app ${(selector as { app: string }).app}${clusterIP === 'None' ? ', headless' : ''}${internalTrafficPolicy === 'Local' ? ', on the same node' : ''}`;
     yield `ports ${(spec.ports ?? []).map(({ name, port }) => `${name} ${port}`).join(', ')}`;
   }
-  for (const { apiGroups = [], resources = [], nonResourceURLs = [], verbs } of rules) {
-    yield `may ${verbs.join(', ')}: ${[...resources, ...nonResourceURLs].join(', ')}${apiGroups.join('') === '' ? '' : ` (${apiGroups.join()})`}`;
+  for (const { apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [], verbs } of rules) {
+    yield `may ${verbs.join(', ')}: ${[...resources, ...nonResourceURLs].join(', ')}${apiGroups.join('') === '' ? '' : ` (${apiGroups.join()})`}${resourceNames.length === 0 ? '' : ` named ${resourceNames.join()}`}`;
   }
   if (kind === 'Secret') yield `keys ${Object.keys(data).join(', ')}`;
   if (kind === 'ConfigMap') for (const [name, text] of Object.entries(data)) yield* fileFacts(name, text);

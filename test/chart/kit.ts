@@ -72,6 +72,7 @@ export interface KubernetesObject {
   readonly rules?: readonly {
     apiGroups?: string[];
     resources?: string[];
+    resourceNames?: string[];
     verbs: string[];
     nonResourceURLs?: string[];
   }[];

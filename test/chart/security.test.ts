@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FollowedCluster, jobs, nodes, pods, replicaSets } from '../kit/followed-cluster.ts';
 import { type KubernetesObject, type PodSpec, render, valuesFiles } from './kit.ts';
 
 // What the pods may, held to the Pod Security Standards' own rules. Source: kubernetes.io, "Pod Security Standards".
@@ -106,19 +107,24 @@ it.each(valuesFiles)(
   },
 );
 
-it('the backend reads pods, namespaces, nodes and owners, nothing else', async () => {
-  const rules = (await render('default')).get('ClusterRole', 'watchingcat-backend-observability').rules;
-  expect(rules?.flatMap(({ resources }) => resources ?? []).sort()).toEqual([
-    'cronjobs',
-    'daemonsets',
-    'deployments',
-    'jobs',
-    'namespaces',
-    'nodes',
-    'pods',
-    'replicasets',
-    'statefulsets',
-  ]);
+it('the backend may ask of the API server what it asks, and nothing else', async () => {
+  await using cluster = await FollowedCluster.start();
+  cluster.follow();
+  for (const path of [pods, nodes, replicaSets, jobs]) await cluster.synced(path);
+  const asked = cluster.api.seen.map(({ path, query }) => {
+    const [, group = '', resource] = /^\/(?:api|apis\/([^/]+))\/v1\/([^/]+)$/.exec(path) ?? [];
+    const name = query.get('fieldSelector')?.replace('metadata.name=', '') ?? '';
+    return `${query.has('watch') ? 'watch' : 'list'} ${resource} ${group} ${name}`;
+  });
+  const rules = (await render('default')).get('ClusterRole', 'watchingcat-backend-observability').rules ?? [];
+  const allowed = rules.flatMap(({ apiGroups = [], resources = [], resourceNames = [''], verbs }) =>
+    verbs.flatMap((verb) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) => resourceNames.map((name) => `${verb} ${resource} ${group} ${name}`)),
+      ),
+    ),
+  );
+  expect(allowed.sort()).toEqual([...new Set(asked)].sort());
 });
 
 it.each(valuesFiles)('%s: only what asks the API server has a token', async (values) => {
