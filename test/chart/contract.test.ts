@@ -121,6 +121,15 @@ describe('the backend', () => {
       WATCHINGCAT_ELASTICSEARCH_URL: 'http://elasticsearch.observability.svc.cluster.local:9200',
     });
   });
+  it('makes labels of the attributes that it knows views and rules to need, unless others are given', async () => {
+    const variable = 'WATCHINGCAT_PROMETHEUS_PROMOTE_RESOURCE_ATTRIBUTES';
+    const promoted = async (list?: string) =>
+      (await render('default', list === undefined ? [] : ['--set-json', `backend.promoteResourceAttributes=${list}`]))
+        .environment('watchingcat-backend')[variable];
+    expect(await promoted()).toBeUndefined();
+    expect(await promoted('["service.name","host.name"]')).toBe('service.name,host.name');
+    expect(await promoted('[]')).toBe('off');
+  });
   it('has one pod where it keeps a signal itself, whatever is asked for, and no other beside it', async () => {
     for (const values of ['embedded', 'no-stores']) {
       const rendered = await render(values, [
