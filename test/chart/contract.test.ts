@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -6,7 +6,7 @@ import { chartFile } from '../../scripts/chart/values.ts';
 import { inspectConfig } from '../../src/config/index.ts';
 import { selfSigned } from '../kit/certificate.ts';
 import { backendProgram, runProgram } from '../kit/program.ts';
-import { chart, render, renderText, TemporaryFolder } from './kit.ts';
+import { chart, objectsIn, Rendered, render, renderText, TemporaryFolder } from './kit.ts';
 
 // Names that documents, dashboards and people rely on.
 
@@ -124,8 +124,9 @@ describe('the backend', () => {
   it('makes labels of the attributes that it knows views and rules to need, unless others are given', async () => {
     const variable = 'WATCHINGCAT_PROMETHEUS_PROMOTE_RESOURCE_ATTRIBUTES';
     const promoted = async (list?: string) =>
-      (await render('default', list === undefined ? [] : ['--set-json', `backend.promoteResourceAttributes=${list}`]))
-        .environment('watchingcat-backend')[variable];
+      (
+        await render('default', list === undefined ? [] : ['--set-json', `backend.promoteResourceAttributes=${list}`])
+      ).environment('watchingcat-backend')[variable];
     expect(await promoted()).toBeUndefined();
     expect(await promoted('["service.name","host.name"]')).toBe('service.name,host.name');
     expect(await promoted('[]')).toBe('off');
@@ -229,27 +230,59 @@ it('Jaeger keeps spans in Elasticsearch where there is one, else in memory', asy
   expect(await backends(['--set', 'storage.elasticsearch.enabled=false'])).toHaveProperty('memory');
 });
 
-it('a changed configuration starts the pods anew', async () => {
-  const checksum = async (name: string, args: readonly string[]): Promise<string | undefined> => {
-    const object = (await render('default', args)).objects.find(
-      ({ kind, metadata }) => /Deployment|DaemonSet/.test(kind) && metadata.name === name,
+describe('pods start anew', () => {
+  /** The pod template of each workload, by its name. */
+  const templates = (rendered: Rendered): Record<string, string> =>
+    Object.fromEntries(
+      rendered.objects.flatMap(({ kind, metadata, spec }) =>
+        /^(Deployment|DaemonSet|StatefulSet)$/.test(kind) ? [[metadata.name, JSON.stringify(spec?.template)]] : [],
+      ),
     );
-    return object?.spec?.template?.metadata.annotations?.['checksum/config'];
-  };
-  for (const [name, set] of [
+  it.each([
     ['watchingcat-otel-agent', 'otelAgent.metrics.collectionInterval=60s'],
+    ['watchingcat-otel-agent', 'otelAgent.config.receivers.kubelet_stats.collection_interval=60s'],
     ['watchingcat-otel-deployment', 'otelDeployment.clusterMetrics.collectionInterval=60s'],
     ['watchingcat-backend', 'backend.logLevel=debug'],
+    ['watchingcat-backend', 'backend.settings.WATCHINGCAT_READ_LOGS=embedded'],
     ['jaeger', 'storage.jaeger.indexPrefix=other'],
+    ['jaeger', 'storage.jaeger.config.service.telemetry.logs.level=debug'],
     ['prometheus', 'storage.prometheus.outOfOrderTimeWindow=1d'],
+    ['prometheus', 'storage.prometheus.config.global.scrape_interval=60s'],
     ['elasticsearch', 'storage.elasticsearch.config.cluster\\.name=other'],
     ['grafana', 'grafana.ini.auth.disable_login_form=true'],
-  ] as const) {
-    const before = await checksum(name, []);
-    expect(before, name).toMatch(/^[0-9a-f]{64}$/);
-    expect(await checksum(name, ['--set', set]), name).not.toBe(before);
-    expect(await checksum(name, ['--set', 'tests.enabled=false']), name).toBe(before);
-  }
+  ])('of %s, and no others, with %s', async (name, set) => {
+    const [before, after] = [await render('default'), await render('default', ['--set', set])].map(templates);
+    const changed = Object.keys(before ?? {}).filter((each) => before?.[each] !== after?.[each]);
+    expect(changed).toEqual([name]);
+  });
+  it.each([
+    'backend.replicas=5',
+    'backend.pdb.maxUnavailable=2',
+    'backend.service.type=NodePort',
+    'backend.autoscaling.enabled=true',
+    'backend.serviceAccount.annotations.a=b',
+    'networkPolicy.enabled=false',
+    'grafana.service.annotations.a=b',
+    'tests.enabled=false',
+  ])('nowhere with %s', async (set) => {
+    expect(templates(await render('default', ['--set', set]))).toEqual(templates(await render('default')));
+  });
+  it('nowhere with a version of the chart that changes nothing of them', async () => {
+    using folder = new TemporaryFolder();
+    const copy = join(folder.path, 'k8s-infra');
+    cpSync(chart, copy, { recursive: true });
+    const file = join(copy, 'Chart.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^version: .*$/m, 'version: 99.0.0'));
+    const { stdout } = await runProgram(backendProgram('helm'), [
+      'template',
+      'watchingcat',
+      copy,
+      '--namespace',
+      'observability',
+    ]);
+    expect(stdout).toContain('helm.sh/chart: k8s-infra-99.0.0');
+    expect(templates(new Rendered(objectsIn(stdout)))).toEqual(templates(await render()));
+  });
 });
 
 it('images.txt has all images, and no other', async () => {

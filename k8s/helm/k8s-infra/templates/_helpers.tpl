@@ -2,12 +2,17 @@
 
 {{/* labels (dict "root" $ "name" NAME) */}}
 {{- define "k8s-infra.labels" -}}
+{{ include "k8s-infra.podLabels" . }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{/* Labels of pods (dict "root" $ "name" NAME): with the chart's version among them each version would start all pods anew. */}}
+{{- define "k8s-infra.podLabels" -}}
 {{ include "k8s-infra.selector" . }}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/part-of: watchingcat
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{/* What selects an object's pods: never changes, as a selector cannot be changed. */}}

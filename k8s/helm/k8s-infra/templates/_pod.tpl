@@ -55,7 +55,7 @@ POD is what the part itself says, as a map: `container` (the main container, wit
 {{- if not (kindIs "invalid" $seconds) }}{{ $_ := set $spec "terminationGracePeriodSeconds" (int $seconds) }}{{ end -}}
 {{- $annotations := merge (deepCopy $set.podAnnotations) ($pod.annotations | default dict) -}}
 metadata:
-  labels: {{- merge (include "k8s-infra.labels" (dict "root" $root "name" .name) | fromYaml) $set.podLabels | toYaml | nindent 4 }}
+  labels: {{- merge (include "k8s-infra.podLabels" (dict "root" $root "name" .name) | fromYaml) $set.podLabels | toYaml | nindent 4 }}
   {{- with $annotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
