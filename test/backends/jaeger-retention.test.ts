@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Elasticsearch, startElasticsearch } from '../kit/backends.ts';
+import { startHttpProxy } from '../kit/fault-proxy.ts';
 import { runProgram } from '../kit/program.ts';
 
 // The chart's script that deletes Jaeger's old indices, against a real Elasticsearch.
@@ -13,9 +14,9 @@ beforeAll(async () => {
 afterAll(() => elasticsearch?.[Symbol.asyncDispose]());
 
 const day = (ago: number): string => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
-const clean = (retention: string) =>
+const clean = (retention: string, url = elasticsearch.url) =>
   runProgram(process.execPath, [script], {
-    env: { ELASTICSEARCH_URL: elasticsearch.url, INDEX_PREFIX: 'watchingcat', RETENTION: retention },
+    env: { ELASTICSEARCH_URL: url, INDEX_PREFIX: 'watchingcat', RETENTION: retention },
   });
 
 describe('indices of spans', () => {
@@ -45,6 +46,15 @@ describe('indices of spans', () => {
     }[];
     expect(left.map(({ index }) => index).toSorted()).toEqual(kept.toSorted());
     expect((await clean('7d')).stdout).toBe('');
+  });
+  it('that somebody else has deleted meanwhile are done, and the others go', async () => {
+    await using proxy = await startHttpProxy(elasticsearch.url);
+    const [gone, old] = [`watchingcat-jaeger-span-${day(30)}`, `watchingcat-jaeger-span-${day(20)}`];
+    await fetch(`${elasticsearch.url}/${old}`, { method: 'PUT' });
+    const withGone = (body: Buffer) => JSON.stringify([{ index: gone }, ...(JSON.parse(body.toString()) as unknown[])]);
+    proxy.spoil(1, { kind: 'rewrite', body: withGone }, ({ method }) => method === 'GET');
+    expect((await clean('7d', proxy.url)).stdout).toBe(`deleted ${old}\n`);
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['GET', 'DELETE', 'DELETE']);
   });
   it('stay where the retention cannot be read, or Elasticsearch refuses', async () => {
     await expect(clean('a week')).rejects.toThrow('RETENTION: expected a duration such as 7d, not a week');

@@ -210,6 +210,10 @@ it('spans in Elasticsearch go when their retention is over, which Jaeger does no
     RETENTION: '3d',
   });
   expect((await render('no-stores')).names('CronJob')).toEqual([]);
+  const memory = async (set: string) =>
+    (await render('default', ['--set', `${set}=100Mi`])).container('jaeger-retention').resources?.limits?.['memory'];
+  expect(await memory('storage.jaeger.retentionJob.resources.limits.memory')).toBe('100Mi');
+  expect(await memory('tests.resources.limits.memory')).toBe('256Mi');
   const external = {
     mode: 'external',
     external: { url: 'https://a:9200', auth: 'apiKey', existingSecret: 'access', caKey: 'ca.crt' },
