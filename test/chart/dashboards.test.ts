@@ -112,6 +112,14 @@ describe('data sources', () => {
     expect(text).toContain('url: $${__value.raw}');
     expect(text.replaceAll('$$', '')).not.toContain('$');
   });
+  it.each([
+    'storage.jaeger.enabled=false',
+    'storage.jaeger.mode=external,storage.jaeger.external.otlpEndpoint=http://a:4317,storage.jaeger.external.queryEndpoint=off',
+  ])('lead to no traces with %s', async (set) => {
+    const text = (await render('default', ['--set', set])).file('grafana', 'datasources.yaml');
+    expect(sources(text).map(({ name }) => name)).toEqual(['Elasticsearch', 'Prometheus']);
+    expect(text).not.toContain('jaeger');
+  });
   it('further ones are added', async () => {
     const given = sources((await render('everything')).file('grafana', 'datasources.yaml'));
     expect(given.map(({ name }) => name)).toContain('Other');

@@ -39,9 +39,21 @@ it.each([
   ['no-stores', 'otelAgent is off: no container logs'],
   ['no-stores', 'The backend has one pod, not 2'],
   ['persistence', 'watchingcat-otel-scraper, one pod'],
+  ['default', 'The bundled stores have one pod each'],
 ])('%s says: %s', async (values, sentence) => expect(await notes(values)).toContain(sentence));
 
+it.each(['jaeger', 'prometheus', 'elasticsearch'])(
+  'says of a bundled %s alone that there is no copy of it',
+  async (store) => {
+    const off = ['jaeger', 'prometheus', 'elasticsearch'].filter((each) => each !== store);
+    const args = ['--set', off.map((each) => `storage.${each}.enabled=false`).join()];
+    expect(await notes('default', args)).toContain('The bundled stores have one pod each and no copy of anything');
+  },
+);
+
 it.each([
+  ['embedded', 'The bundled stores'],
+  ['external-stores', 'The bundled stores'],
   ['persistence', 'ephemeral'],
   ['embedded', 'This cluster has no name'],
   ['embedded', 'Grafana'],
