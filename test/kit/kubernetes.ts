@@ -25,7 +25,12 @@ interface ResourceMetrics {
   resource: { attributes?: Attribute[] };
   scopeMetrics: {
     scope: { name: string };
-    metrics: { name: string; gauge?: { dataPoints: Point[] }; sum?: { dataPoints: Point[] } }[];
+    metrics: {
+      name: string;
+      unit?: string;
+      gauge?: { dataPoints: Point[] };
+      sum?: { dataPoints: Point[]; isMonotonic?: boolean };
+    }[];
   }[];
 }
 interface ResourceLogs {
