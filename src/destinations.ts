@@ -255,7 +255,11 @@ async function startForwarding(
   const sources = await Promise.all(
     signals.map(async (signal) => ({
       signal,
-      reader: await openLogReader({ dir: logDir(signal), trustedAfterSeq: logs[signal].durableSeq }),
+      reader: await openLogReader({
+        dir: logDir(signal),
+        trustedAfterSeq: logs[signal].durableSeq,
+        tail: logs[signal].tail(),
+      }),
       feed: replaceable(logs[signal]),
       cursor: logs[signal].cursor(options.name),
       onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),

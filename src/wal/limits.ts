@@ -27,6 +27,10 @@ export const reserveBytes = 32 * MiB;
 export const readBytesMax = MiB;
 /** Buffers of that size that a reader keeps for its next reads. */
 export const readBuffersMax = 8;
+/** The newest frames that are kept for a reader in the same thread lie in blocks of this size; a larger frame in none. */
+export const tailBlockBytes = MiB;
+export const tailBlocksMax = 8;
+export const tailFrameBytesMax = 128 * KiB;
 /** How often the disk is looked at, and a full one tried again. */
 export const diskCheckMs = 1_000;
 /** A settled cursor is on disk after this at the latest. */

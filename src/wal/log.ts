@@ -28,6 +28,7 @@ import type { Reserve } from './reserve.ts';
 import { newSeal, type SegmentHeader, segmentHeadBytes, segmentName } from './segment.ts';
 import type { PlaceFile } from './slots.ts';
 import { Spare } from './spare.ts';
+import { Tail } from './tail.ts';
 
 // The owner's side of a log. What holds, each with a test of that name beside this file:
 // - a frame is on disk before its append resolves
@@ -90,6 +91,8 @@ export async function openLog(options: LogOptions): Promise<OwnedLog> {
 }
 
 export interface OwnedLog extends Log {
+  /** For a reader in this thread: `LogReaderOptions.tail`. */
+  tail(): Tail;
   setAside(damage: readonly Damage[]): Promise<void>;
 }
 
@@ -122,6 +125,7 @@ class SegmentedLog implements OwnedLog {
   readonly #cursors: LogCursors;
   readonly #listeners: ((seq: number) => void)[] = [];
   readonly #digestFiles: DigestFiles;
+  readonly #tails: Tail[] = [];
 
   readonly #repeats: RepeatTable | undefined;
   #repeatCount = 0;
@@ -343,6 +347,7 @@ class SegmentedLog implements OwnedLog {
       await this.#abandon(segment);
       throw error;
     }
+    this.#keep(group, segment, bytes);
     this.#nextSeq = seq;
     this.#durableSeq = seq - 1;
     this.#failuresInARow = 0;
@@ -368,6 +373,28 @@ class SegmentedLog implements OwnedLog {
         this.#logger?.error({ signal: this.signal, err: error }, 'a listener of the log failed');
       }
     }
+  }
+
+  /** A group that is on disk, as the last one of its segment. */
+  #keep(group: readonly Waiting[], { header, position }: ActiveSegment, bytes: number): void {
+    if (this.#tails.length === 0) return;
+    const { number, firstSeq } = header;
+    const segment = { name: segmentName(number, firstSeq), number, firstSeq };
+    const { signal } = this;
+    let end = position - bytes;
+    let seq = this.#nextSeq;
+    for (const { entry, answer, outstanding, head, sizeBytes } of group) {
+      end += sizeBytes + paddingOf(sizeBytes);
+      const fields = { ...entry, signal, answer, outstanding, seq: seq++ };
+      const bodyBytes = sizeBytes - head.byteLength;
+      for (const tail of this.#tails) tail.push(fields, entry.pieces, bodyBytes, { segment, position: end });
+    }
+  }
+
+  tail(): Tail {
+    const tail = new Tail();
+    this.#tails.push(tail);
+    return tail;
   }
 
   async #refuse(group: readonly Waiting[], error: unknown): Promise<void> {

@@ -17,6 +17,7 @@ import {
   tailBytes,
 } from './segment.ts';
 import { PlaceFile } from './slots.ts';
+import type { Place, Tail } from './tail.ts';
 
 /** Places that are remembered, so that a batch that is read again is found at once. */
 const placesMax = 64;
@@ -30,6 +31,8 @@ export interface LogReaderOptions {
    * is not made again (a fifth of the cost of forwarding). Those of earlier runs always are. Default: none.
    */
   readonly trustedAfterSeq?: number;
+  /** Of the log's owner in this very thread: what it holds is not read from the disk. */
+  readonly tail?: Tail;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function openLogReader(options: LogReaderOptions): Promise<LogReade
     logId ??= opened?.header.logId;
   }
   if (logId === undefined) throw new Fault('unavailable', `no log in ${dir}`, { retryAfterMs: 1_000 });
-  return new SegmentReader(files, dir, logId, options.trustedAfterSeq ?? Number.POSITIVE_INFINITY);
+  return new SegmentReader(files, dir, logId, options);
 }
 
 interface OpenedSegment {
@@ -58,16 +61,12 @@ interface OpenedSegment {
   readonly file: File;
 }
 
-interface Place {
-  readonly segment: SegmentName;
-  readonly position: number;
-}
-
 class SegmentReader implements LogReader<ParsedFrame> {
   readonly logId: string;
   readonly #files: FileSystem;
   readonly #dir: string;
   readonly #trustedAfterSeq: number;
+  readonly #tail: Tail | undefined;
   /** Sequence number → where what comes after it starts. The oldest are dropped. */
   readonly #places = new Map<number, Place>();
   #segments: readonly SegmentName[] = [];
@@ -81,9 +80,10 @@ class SegmentReader implements LogReader<ParsedFrame> {
   /** Of the read that is under way. */
   #lent: Buffer[] = [];
 
-  constructor(files: FileSystem, dir: string, logId: string, trustedAfterSeq: number) {
+  constructor(files: FileSystem, dir: string, logId: string, options: LogReaderOptions) {
     this.logId = logId;
-    this.#trustedAfterSeq = trustedAfterSeq;
+    this.#trustedAfterSeq = options.trustedAfterSeq ?? Number.POSITIVE_INFINITY;
+    this.#tail = options.tail;
     this.#files = files;
     this.#dir = dir;
   }
@@ -103,7 +103,9 @@ class SegmentReader implements LogReader<ParsedFrame> {
    * went into marking the heap.
    */
   recycle(buffers: readonly Buffer[]): void {
-    for (const buffer of buffers) if (this.#free.length < readBuffersMax) this.#free.push(buffer);
+    for (const buffer of buffers) {
+      if (this.#tail?.recycle(buffer) !== true && this.#free.length < readBuffersMax) this.#free.push(buffer);
+    }
   }
 
   readonly #allocate = (bytes: number): Buffer => {
@@ -118,6 +120,11 @@ class SegmentReader implements LogReader<ParsedFrame> {
     throughSeq: number,
     limits: { bytesMax: number; recordsMax: number },
   ): Promise<LogRead<ParsedFrame>> {
+    const newest = this.#tail?.read(afterSeq, throughSeq, limits);
+    if (newest !== undefined) {
+      this.#remember(newest.skippedThrough, newest.place);
+      return newest;
+    }
     const frames: ParsedFrame[] = [];
     const damage: Damage[] = [];
     let after = afterSeq;

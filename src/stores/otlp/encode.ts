@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { Batch, Signal } from '../../base/index.ts';
+import type { Batch, Frame, Signal } from '../../base/index.ts';
 import { pieceBytesMin } from './limits.ts';
 
 /** Full method names. Source: OTLP 1.11.0, "OTLP/gRPC". */
@@ -24,7 +24,7 @@ const compress = promisify(gzip);
 export function encodeMessage(batch: Batch): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   let small: Uint8Array[] = [prefix(false, batch.sizeBytes)];
-  for (const { body } of batch.frames) {
+  for (const body of runs(batch)) {
     if (body.byteLength < pieceBytesMin) {
       small.push(body);
       continue;
@@ -34,6 +34,25 @@ export function encodeMessage(batch: Batch): Uint8Array[] {
   }
   pieces.push(...joined(small));
   return pieces;
+}
+
+/** The bodies in order; those that lie one after the other in the same memory, as the log's newest do, as one. */
+function* runs({ frames }: Batch): Generator<Uint8Array> {
+  for (let from = 0; from < frames.length; ) {
+    const first = (frames[from] as Frame).body;
+    let end = first.byteOffset + first.byteLength;
+    let to = from + 1;
+    for (
+      let next = frames[to]?.body;
+      next?.buffer === first.buffer && next.byteOffset === end;
+      next = frames[to]?.body
+    ) {
+      end += next.byteLength;
+      to++;
+    }
+    yield to === from + 1 ? first : new Uint8Array(first.buffer, first.byteOffset, end - first.byteOffset);
+    from = to;
+  }
 }
 
 /** The same, compressed as a whole. */
