@@ -110,6 +110,7 @@ async function toldByKubectl(): Promise<object[]> {
       namespace: pod.metadata.namespace,
       nodeName: pod.spec.nodeName,
       hostNetwork: pod.spec.hostNetwork ?? false,
+      podIp: pod.status.podIP,
       startTime: pod.status.startTime,
       owners: up(pod),
       containers: pod.spec.containers.map(({ name }) => [
