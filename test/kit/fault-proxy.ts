@@ -235,7 +235,9 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
     if (fault?.kind === 'reset') return void request.socket.resetAndDestroy();
     if (fault?.kind === 'delay') await sleep(fault.ms);
     try {
-      const answer = await forwarded(base, seen, agent);
+      // What is to be rewritten must be readable.
+      const { 'accept-encoding': _, ...plain } = seen.headers;
+      const answer = await forwarded(base, fault?.kind === 'rewrite' ? { ...seen, headers: plain } : seen, agent);
       spoilt(answer, fault, response);
     } catch {
       request.socket.resetAndDestroy(); // the backend is away
@@ -306,9 +308,8 @@ function spoilt(answer: Answer, fault: HttpFault | undefined, response: http.Ser
       setTimeout(() => response.socket?.resetAndDestroy(), 20);
       return;
     case 'rewrite': {
-      const { 'content-encoding': ____, ...plain } = headers;
       const body = fault.body(answer.body, answer.status);
-      response.writeHead(fault.status ?? answer.status, { ...plain, 'content-length': Buffer.byteLength(body) });
+      response.writeHead(fault.status ?? answer.status, { ...headers, 'content-length': Buffer.byteLength(body) });
       return void response.end(body);
     }
     case 'pad': {
