@@ -385,7 +385,9 @@ class SegmentedLog implements OwnedLog {
     let seq = this.#nextSeq;
     for (const { entry, answer, outstanding, head, sizeBytes } of group) {
       end += sizeBytes + paddingOf(sizeBytes);
-      const fields = { ...entry, signal, answer, outstanding, seq: seq++ };
+      const { tenant, digest, receivedUnixNano, records, recognise } = entry;
+      const fields = { seq, signal, tenant, outstanding, digest, receivedUnixNano, records, answer, recognise };
+      seq++;
       const bodyBytes = sizeBytes - head.byteLength;
       for (const tail of this.#tails) tail.push(fields, entry.pieces, bodyBytes, { segment, position: end });
     }

@@ -27,7 +27,14 @@ export async function startOpenSearch(options: ElasticsearchOptions = {}): Promi
       ready: async () => (await fetch(`${url}/_cluster/health?wait_for_status=yellow`)).ok,
       readyMs: 180_000,
     });
-  let running: RunningProgram = await launch();
+  const removed = () => rm(home, { recursive: true, force: true, maxRetries: 5 });
+  let running: RunningProgram;
+  try {
+    running = await launch();
+  } catch (thrown) {
+    await removed();
+    throw thrown;
+  }
   return {
     url,
     get pid() {
@@ -41,7 +48,7 @@ export async function startOpenSearch(options: ElasticsearchOptions = {}): Promi
     },
     async [Symbol.asyncDispose]() {
       await running.stop();
-      await rm(home, { recursive: true, force: true, maxRetries: 5 });
+      await removed();
     },
   };
 }

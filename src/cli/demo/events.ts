@@ -1,12 +1,5 @@
 import { attributes, type Requests, type Resource } from '../otlp/json.ts';
-import {
-  type ClusterPod,
-  crashIntervalMs,
-  cronJob,
-  type Inventory,
-  jobIntervalMs,
-  type Workload,
-} from './inventory.ts';
+import { type ClusterPod, crashIntervalMs, cronJob, type Inventory, jobIntervalMs } from './inventory.ts';
 import { demoMark } from './shop.ts';
 
 // What Kubernetes says happened, in the form of the Collector's k8s_events receiver: log records with the object in the
@@ -58,7 +51,8 @@ export function eventsBetween(
 function incidentEvents({ workloads }: Inventory, { deployedMs, sickMs, mendedMs }: Incident): KubernetesEvent[] {
   const deployment = workloads.find(({ name }) => name === 'fraud-check')!;
   const pod = deployment.pods[0]!;
-  const [ofPod, ofContainer, ofDeployment] = [objectOf(pod), objectOf(pod, true), workloadOf(deployment)];
+  const [ofPod, ofContainer] = [objectOf(pod), objectOf(pod, true)];
+  const ofDeployment = plainObject(deployment.kind, deployment.namespace, deployment.name, deployment.uid);
   const { image, tag, name } = pod.container;
   return [
     normal(
@@ -156,10 +150,6 @@ function objectOf({ resource, namespace, name, uid, container }: ClusterPod, ofC
     'k8s.object.fieldpath': ofContainer ? `spec.containers{${container.name}}` : '',
   });
   return { resource: { attributes: [...about, ...resource.attributes] }, name, uid, namespace };
-}
-
-function workloadOf({ kind, namespace, name, uid }: Workload): InvolvedObject {
-  return plainObject(kind, namespace, name, uid);
 }
 
 function plainObject(kind: string, namespace: string, name: string, uid: string): InvolvedObject {

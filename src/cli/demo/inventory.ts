@@ -88,7 +88,7 @@ export function createInventory(
   incident: Incident | undefined,
 ): Inventory {
   const make = (of: Omit<ClusterPod, 'uid' | 'resource'>, owners: Record<string, string>): ClusterPod => {
-    const uid = uuid(random);
+    const uid = random.uuid();
     return { ...of, uid, resource: podResource(of, uid, owners) };
   };
   const well: PodState = { phase: 'Running', isReady: true, restarts: 0 };
@@ -99,7 +99,7 @@ export function createInventory(
     const both = [first, second].map((pod, index) =>
       shopPod(pod, pod.service === 'fraud-check' && index === 0 ? sickState(incident) : fixed(well)),
     );
-    const [kind, uid] = ['Deployment', uuid(random)] as const;
+    const [kind, uid] = ['Deployment', random.uuid()] as const;
     return { kind, namespace, name: first.service, replicaSet: first.replicaSet, uid, pods: both };
   });
 
@@ -112,7 +112,7 @@ export function createInventory(
     const pods = nodes
       .slice(0, replicas)
       .map((node) => make({ ...of, namespace, node, name: `${replicaSet}-${random.hex(3).slice(0, 5)}` }, owners));
-    return { kind: 'Deployment', namespace, name, replicaSet, uid: uuid(random), pods };
+    return { kind: 'Deployment', namespace, name, replicaSet, uid: random.uuid(), pods };
   };
   const statefulSet = (
     name: string,
@@ -122,7 +122,7 @@ export function createInventory(
     kind: 'StatefulSet',
     namespace: 'shop',
     name,
-    uid: uuid(random),
+    uid: random.uuid(),
     pods: [
       make({ ...of, namespace: 'shop', node, name: `${name}-0`, state: fixed(well) }, { 'k8s.statefulset.name': name }),
     ],
@@ -155,7 +155,7 @@ export function createInventory(
     kind: 'DaemonSet',
     namespace: 'kube-system',
     name: 'kube-proxy',
-    uid: uuid(random),
+    uid: random.uuid(),
     pods: nodes.map((node) =>
       make(
         {
@@ -219,7 +219,7 @@ export function createInventory(
     proxies,
   ];
 
-  const cronJobUid = uuid(random);
+  const cronJobUid = random.uuid();
   let job: Job | undefined;
   return {
     workloads,
@@ -258,9 +258,9 @@ function createJob(startMs: number): Job {
         ? { phase: 'Running', isReady: true, restarts: 0 }
         : { phase: 'Succeeded', isReady: false, restarts: 0, reason: 'Completed' },
   };
-  const uid = uuid(random);
+  const uid = random.uuid();
   const owners = { 'k8s.job.name': name, 'k8s.cronjob.name': cronJob.name };
-  return { name, uid: uuid(random), startMs, endMs, pod: { ...of, uid, resource: podResource(of, uid, owners) } };
+  return { name, uid: random.uuid(), startMs, endMs, pod: { ...of, uid, resource: podResource(of, uid, owners) } };
 }
 
 function shopPod(pod: Pod, state: ClusterPod['state']): ClusterPod {
@@ -314,8 +314,4 @@ function podResource(
       ...demoMark,
     }),
   };
-}
-
-export function uuid(random: Random): string {
-  return random.hex(16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

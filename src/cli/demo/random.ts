@@ -4,6 +4,8 @@ export interface Random {
   next(): number;
   /** Lower-case hex, of so many bytes; never all zero. */
   hex(bytes: number): string;
+  /** In the form of a UUID. */
+  uuid(): string;
   /** A duration around `typical`, long-tailed as latencies are. */
   latencyMs(typical: number): number;
   pick<T>(from: readonly [T, ...T[]]): T;
@@ -30,6 +32,7 @@ export function createRandom(seed: number): Random {
   return {
     next,
     hex,
+    uuid: () => hex(16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'),
     // Log-normal: most are near the typical value, a few take several times as long.
     latencyMs: (typical) =>
       typical * Math.exp(0.45 * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())),

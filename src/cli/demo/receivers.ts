@@ -1,5 +1,5 @@
 import { attributes, cumulative, type KeyValue, type Metric, type Requests, type Resource } from '../otlp/json.ts';
-import { type ClusterPod, cronJob, type Inventory, uuid, type Workload } from './inventory.ts';
+import { type ClusterPod, cronJob, type Inventory, type Workload } from './inventory.ts';
 import type { Weather } from './journeys.ts';
 import type { Random } from './random.ts';
 import { demoMark, nodes, services } from './shop.ts';
@@ -43,7 +43,7 @@ export function createReceivers(random: Random, inventory: Inventory, beginMs: n
     totals.set(of, total);
     return total;
   };
-  const uids = new Map<string, string>(nodes.map((name) => [name, uuid(random)]));
+  const uids = new Map<string, string>(nodes.map((name) => [name, random.uuid()]));
   let measuredMs = beginMs;
 
   return {
@@ -137,7 +137,7 @@ export function createReceivers(random: Random, inventory: Inventory, beginMs: n
             value === undefined ? [] : gauge(name, unitOf(name), time, value),
           ),
         );
-      const ofNodes = nodes.flatMap((name) => [
+      const ofNodes = nodes.map((name) =>
         say(resourceOf({ 'k8s.node.name': name, 'k8s.node.uid': uids.get(name)! }), {
           'k8s.node.condition_ready': 1,
           'k8s.node.condition_memory_pressure': 0,
@@ -147,7 +147,7 @@ export function createReceivers(random: Random, inventory: Inventory, beginMs: n
           'k8s.node.allocatable_memory': node.memoryBytes,
           'k8s.node.allocatable_pods': node.pods,
         }),
-      ]);
+      );
       // As this product's own metric has it, scraped: no receiver tells.
       const cordons = resourceMetrics(resourceOf({}), 'prometheusreceiver', [
         {

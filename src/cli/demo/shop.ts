@@ -123,7 +123,7 @@ export function createPods(random: Random): { readonly [S in ServiceName]: reado
 function createPod(service: ServiceName, replicaSet: string, node: string, random: Random): Pod {
   const { namespace, language, sdkVersion, version } = services[service];
   const name = `${replicaSet}-${random.hex(3).slice(0, 5)}`;
-  const uid = random.hex(16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const uid = random.uuid();
   const kubernetes = {
     'k8s.namespace.name': namespace,
     'k8s.pod.name': name,

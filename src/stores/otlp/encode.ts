@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { Batch, Frame, Signal } from '../../base/index.ts';
+import type { Batch, Signal } from '../../base/index.ts';
 import { pieceBytesMin } from './limits.ts';
 
 /** Full method names. Source: OTLP 1.11.0, "OTLP/gRPC". */
@@ -37,22 +37,15 @@ export function encodeMessage(batch: Batch): Uint8Array[] {
 }
 
 /** The bodies in order; those that lie one after the other in the same memory, as the log's newest do, as one. */
-function* runs({ frames }: Batch): Generator<Uint8Array> {
-  for (let from = 0; from < frames.length; ) {
-    const first = (frames[from] as Frame).body;
-    let end = first.byteOffset + first.byteLength;
-    let to = from + 1;
-    for (
-      let next = frames[to]?.body;
-      next?.buffer === first.buffer && next.byteOffset === end;
-      next = frames[to]?.body
-    ) {
-      end += next.byteLength;
-      to++;
-    }
-    yield to === from + 1 ? first : new Uint8Array(first.buffer, first.byteOffset, end - first.byteOffset);
-    from = to;
+function runs({ frames }: Batch): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  for (const { body } of frames) {
+    const last = found.at(-1);
+    if (last?.buffer === body.buffer && last.byteOffset + last.byteLength === body.byteOffset) {
+      found[found.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + body.byteLength);
+    } else found.push(body);
   }
+  return found;
 }
 
 /** The same, compressed as a whole. */
