@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { createApi } from './api/index.ts';
-import { AddressRanges, collectAll, Fault, type Signal, signals, systemClock } from './base/index.ts';
+import { AddressRanges, Fault, type Signal, signals, systemClock } from './base/index.ts';
 import type { Config } from './config/index.ts';
 import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
@@ -196,7 +196,6 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   parts.defer(() => api.close());
   const trustedProxies = new AddressRanges(config.trustedProxies);
   const door = { host: config.host, accept, admission, pool, trustedProxies, logger, observer: counters };
-  collectAll();
   const grpc = await listenGrpc({ ...door, port: config.ports.otlpGrpc });
   parts.defer(() => grpc.close(doorsGraceMs));
   const http = await listenHttp({ ...door, port: config.ports.otlpHttp });
