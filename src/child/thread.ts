@@ -29,7 +29,7 @@ async function openStore(hosted: HostedStore, { emit, log }: HostTools): Promise
         ...hosted.options,
         onUpkeep({ deleted, failed }) {
           if (deleted.length > 0) log('info', { indices: deleted }, 'indices whose records are too old were deleted');
-          if (failed !== undefined) log('warn', { reason: failed }, 'old indices are kept: they could not be deleted');
+          if (failed !== undefined) log('warn', { reason: failed }, 'upkeep of the indices failed');
         },
       });
     }

@@ -374,3 +374,17 @@ it('A10 nothing is written before the template is there: an index of its own mak
   await writeAll(store.destination!, [frame]);
   expect(await bodies()).toEqual(linesOf(1));
 });
+
+it('A10 who may not give older indices the alias of the events is told so, and written to', async () => {
+  await using before = openStore(proxy.url);
+  await writeAll(before.destination!, [lines(1)]);
+  await api.ask('DELETE', '/_index_template/watchingcat-logs');
+  const body = '{"error":{"type":"security_exception","reason":"action is unauthorized"}}';
+  proxy.decide(({ path }) => (path === '/_aliases' ? { kind: 'answer', status: 403, body } : undefined));
+  const told: (string | undefined)[] = [];
+  await using store = openStore(proxy.url, { onUpkeep: ({ failed }) => told.push(failed) });
+  expect(await writeAll(store.destination!, [lines(2)])).toEqual([]);
+  expect(told).toEqual([
+    'the alias watchingcat-events cannot be given to older indices: HTTP 403 security_exception: action is unauthorized',
+  ]);
+});

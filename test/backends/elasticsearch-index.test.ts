@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { chartFile } from '../../scripts/chart/values.ts';
 import { parseQuery } from '../../src/query/index.ts';
 import { type Elasticsearch, startElasticsearch } from '../kit/backends.ts';
 import { cluster, frameOf, never, nowNano, openStore, write, writeAll } from '../kit/elasticsearch.ts';
@@ -121,6 +122,88 @@ describe('the index', () => {
     expect(await found({ match: { body: 'restarting' } })).toHaveLength(1);
   });
 
+  it('shows Kubernetes events, and no other log, by an alias, also where it was there before the alias', async () => {
+    const events = async () => {
+      await api.hits();
+      const { body } = await api.ask('GET', '/watchingcat-events/_search?sort=@timestamp');
+      type Found = { hits: { hits: { _source: { k8s_event: { reason: string } } }[] } };
+      return (body as Found).hits.hits.map(({ _source }) => _source.k8s_event.reason);
+    };
+    const given = (reason: string) =>
+      frameOf([
+        { body: 'Back-off restarting', values: { 'k8s.event.reason': reason } },
+        { body: 'no event' },
+        { body: { object: { reason, involvedObject: { kind: 'Node' } } }, values: { 'k8s.resource.name': 'events' } },
+      ]);
+    {
+      await using store = openStore(elasticsearch.url);
+      await writeAll(store.destination!, [given('Today')]);
+    }
+    expect(await events()).toEqual(['Today', 'Today']);
+    // As a version without the alias left it.
+    const [index] = await api.indices();
+    await api.ask('DELETE', `/${index}/_alias/watchingcat-events`);
+    const without = { index_patterns: ['watchingcat-logs-*'], version: 1, template: {} };
+    await api.ask('PUT', '/_index_template/watchingcat-logs', without);
+    await using store = openStore(elasticsearch.url);
+    await writeAll(store.destination!, [given('Later')]);
+    expect(await events()).toEqual(['Today', 'Today', 'Later', 'Later']);
+    // Whoever reads the logs reads each of them once.
+    expect(await api.hits()).toHaveLength(6);
+    expect(await api.indices()).toEqual([index]);
+  });
+
+  it('is asked by dashboards for the Warning events of what they show', async () => {
+    await using store = openStore(elasticsearch.url);
+    const event = (kind: string, namespace: string, name: string, type: string, cluster?: string) =>
+      frameOf(
+        [
+          {
+            values: { 'k8s.event.reason': `${type} ${name}`, 'k8s.event.type': type, 'k8s.namespace.name': namespace },
+          },
+        ],
+        {
+          'k8s.object.kind': kind,
+          'k8s.object.name': name,
+          ...(cluster !== undefined && { 'k8s.cluster.name': cluster }),
+        },
+      );
+    await writeAll(store.destination!, [
+      event('Pod', 'shop', 'cart-1', 'Warning', 'east'),
+      event('Pod', 'shop', 'cart-1', 'Normal', 'east'),
+      event('Pod', 'shop', 'till-0', 'Warning', 'west'),
+      event('Pod', 'bank', 'cart-1', 'Warning', 'east'),
+      event('Node', '', 'node-1', 'Warning', 'west'),
+      event('Node', '', 'node-2', 'Warning'),
+    ]);
+    await api.hits();
+    /** As Grafana gives variables to a query. */
+    const asked = async (dashboard: string, values: Readonly<Record<string, string>>) => {
+      const { annotations } = JSON.parse(chartFile(`files/dashboards/${dashboard}.json`)) as {
+        annotations: { list: [{ target: { query: string } }] };
+      };
+      const query = annotations.list[0].target.query.replaceAll(
+        /\$\{([a-z]+):pipe\}/g,
+        (_, name: string) => values[name]!,
+      );
+      const q = encodeURIComponent(query);
+      const { status, body } = await api.ask('GET', `/watchingcat-events/_search?sort=record,request&q=${q}`);
+      expect(status, JSON.stringify(body)).toBe(200);
+      type Found = { hits: { hits: { _source: { k8s_event: { reason: string } } }[] } };
+      return (body as Found).hits.hits.map(({ _source }) => _source.k8s_event.reason).sort();
+    };
+    const all = { cluster: '.*', namespace: '.*', node: '.*', pod: '.*' };
+    const ofPods = ['Warning cart-1', 'Warning cart-1', 'Warning till-0'];
+    const ofNodes = ['Warning node-1', 'Warning node-2'];
+    expect(await asked('cluster', all)).toEqual([...ofPods, ...ofNodes].sort());
+    expect(await asked('cluster', { cluster: 'east' })).toEqual(['Warning cart-1', 'Warning cart-1', 'Warning node-2']);
+    expect(await asked('pods', all)).toEqual(ofPods);
+    expect(await asked('pods', { ...all, namespace: 'shop|park' })).toEqual(['Warning cart-1', 'Warning till-0']);
+    expect(await asked('pods', { ...all, cluster: 'east|north', pod: 'cart-1|till-0' })).toEqual(ofPods.slice(0, 2));
+    expect(await asked('nodes', all)).toEqual(ofNodes);
+    expect(await asked('nodes', { ...all, node: 'node-1' })).toEqual(['Warning node-1']);
+  });
+
   it('ends when its retention is over; what is not ours stays', async () => {
     const dayMs = 86_400_000;
     const name = (daysAgo: number) =>
@@ -147,8 +230,8 @@ describe('the index', () => {
         template: {},
       });
     for (const [there, expected] of [
-      [0, 1],
-      [1, 1],
+      [0, 2],
+      [2, 2],
       [9, 9],
     ] as const) {
       await put(there);

@@ -13,6 +13,7 @@ import { render, TemporaryFolder } from './kit.ts';
 interface Dashboard {
   readonly uid: string;
   readonly title: string;
+  readonly annotations?: { readonly list: readonly { readonly datasource: { readonly uid: string } }[] };
   readonly templating: {
     readonly list: readonly { readonly name: string; readonly query: { readonly query: string } }[];
   };
@@ -37,7 +38,7 @@ const known = new Set([
   ...Object.keys(ownMetrics),
 ]);
 
-describe.each(dashboards)('%s', (_, { templating, panels }) => {
+describe.each(dashboards)('%s', (_, { annotations, templating, panels }) => {
   it('asks for metrics that there are, in PromQL that Prometheus takes', async () => {
     const expressions = panels.flatMap(({ targets }) =>
       targets.flatMap(({ expr }) => (expr === undefined ? [] : [expr])),
@@ -54,7 +55,7 @@ describe.each(dashboards)('%s', (_, { templating, panels }) => {
   });
   it('uses the variables that it has, and panels stand beside each other', () => {
     const variables = new Set(templating.list.map(({ name }) => name));
-    const used = JSON.stringify(panels).matchAll(/\$\{?([a-z]+)/g);
+    const used = JSON.stringify({ annotations, panels }).matchAll(/\$\{?([a-z]+)/g);
     for (const [, name] of used) expect(variables, name).toContain(name);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_each, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
@@ -86,10 +87,14 @@ describe('data sources', () => {
       Prometheus: 'http://prometheus.observability.svc.cluster.local:9090',
       Jaeger: 'http://jaeger.observability.svc.cluster.local:16686',
       Elasticsearch: 'http://elasticsearch.observability.svc.cluster.local:9200',
+      'Kubernetes events': 'http://elasticsearch.observability.svc.cluster.local:9200',
     });
-    const asked = dashboards.flatMap(([, { panels }]) =>
-      panels.flatMap(({ targets }) => targets.map((t) => t.datasource.uid)),
+    const asked = dashboards.flatMap(([, { annotations, panels }]) =>
+      [...(annotations?.list ?? []), ...panels.flatMap(({ targets }) => targets)].map(
+        ({ datasource }) => datasource.uid,
+      ),
     );
+    expect(asked).toContain('events');
     const uids = given.map(({ uid }) => uid);
     for (const uid of asked) expect(uids).toContain(uid);
   });
@@ -99,6 +104,7 @@ describe('data sources', () => {
       Prometheus: { basicAuthPassword: '$PROMETHEUS_PASSWORD' },
       Jaeger: { httpHeaderValue1: 'Bearer $JAEGER_BEARER_TOKEN' },
       Elasticsearch: { httpHeaderValue1: 'ApiKey $ELASTICSEARCH_API_KEY' },
+      'Kubernetes events': { httpHeaderValue1: 'ApiKey $ELASTICSEARCH_API_KEY' },
     });
     // The bundled Grafana gets them from the same Secrets as the backend.
     const bundled = (await render('external-stores', ['--set', 'grafana.mode=bundled'])).environment('grafana');
@@ -117,7 +123,7 @@ describe('data sources', () => {
     'storage.jaeger.mode=external,storage.jaeger.external.otlpEndpoint=http://a:4317,storage.jaeger.external.queryEndpoint=off',
   ])('lead to no traces with %s', async (set) => {
     const text = (await render('default', ['--set', set])).file('grafana', 'datasources.yaml');
-    expect(sources(text).map(({ name }) => name)).toEqual(['Elasticsearch', 'Prometheus']);
+    expect(sources(text).map(({ name }) => name)).toEqual(['Elasticsearch', 'Kubernetes events', 'Prometheus']);
     expect(text).not.toContain('jaeger');
   });
   it('further ones are added', async () => {

@@ -7,7 +7,10 @@ const prefix = 'watchingcat-logs-';
 export const indexPattern = `${prefix}*`;
 export const templateName = 'watchingcat-logs';
 /** Counts up with each change of the template; one that is newer than ours is left alone. */
-export const templateVersion = 1;
+export const templateVersion = 2;
+/** An alias of every index that shows the Kubernetes events alone. It is outside `indexPattern`, which must not find them twice. */
+export const eventsAlias = 'watchingcat-events';
+export const eventsFilter = { exists: { field: 'k8s_event' } } as const;
 
 const dayMs = 86_400_000;
 
@@ -49,6 +52,7 @@ export const template = {
     description: 'Logs and Kubernetes events. Written, and deleted when their retention is over, by WatchingCat',
   },
   template: {
+    aliases: { [eventsAlias]: { filter: eventsFilter } },
     settings: {
       index: {
         number_of_shards: 1,

@@ -1,7 +1,15 @@
 import type { Clock } from '../../base/index.ts';
 import type { Answer, Call } from './client.ts';
 import { upkeepMs } from './limits.ts';
-import { indexEndMs, indexPattern, template, templateName, templateVersion } from './schema.ts';
+import {
+  eventsAlias,
+  eventsFilter,
+  indexEndMs,
+  indexPattern,
+  template,
+  templateName,
+  templateVersion,
+} from './schema.ts';
 import { printable } from './verdict.ts';
 
 // What an index needs beside its records: the template from which it is made, and its end.
@@ -10,19 +18,35 @@ export type Ask = (call: Pick<Call, 'method' | 'path' | 'body'>, cancel: AbortSi
 
 /**
  * Installs the template where it is missing or older than ours; a newer one, of a newer replica, stays.
- * @returns Why it could not be done; undefined where it is there.
+ * @returns `failed`: why it could not be done. `isNew`: there may be indices that were made from an older one.
  */
-export async function installTemplate(ask: Ask, cancel: AbortSignal): Promise<string | undefined> {
+export async function installTemplate(
+  ask: Ask,
+  cancel: AbortSignal,
+): Promise<{ failed: string | undefined; isNew: boolean }> {
+  const no = (failed: string | undefined) => ({ failed, isNew: false });
   const path = `/_index_template/${templateName}`;
   const found = await ask({ method: 'GET', path }, cancel);
-  if (found.kind !== 'answer') return failure('the index template cannot be read', found);
+  if (found.kind !== 'answer') return no(failure('the index template cannot be read', found));
   if (found.status === 200) {
     const version = versionIn(found.body);
-    if (version !== undefined && version >= templateVersion) return undefined;
-  } else if (found.status !== 404) return failure('the index template cannot be read', found);
+    if (version !== undefined && version >= templateVersion) return no(undefined);
+  } else if (found.status !== 404) return no(failure('the index template cannot be read', found));
   const put = await ask({ method: 'PUT', path, body: template }, cancel);
-  if (put.kind === 'answer' && put.status === 200) return undefined;
-  return failure('the index template cannot be installed', put);
+  if (put.kind === 'answer' && put.status === 200) return { failed: undefined, isNew: true };
+  return no(failure('the index template cannot be installed', put));
+}
+
+/**
+ * Gives the alias of the events to the indices that were there before the template had it.
+ * @returns Why it could not be done: writing goes on without, and each later index has it.
+ */
+export async function aliasEvents(ask: Ask, cancel: AbortSignal): Promise<string | undefined> {
+  const add = { index: indexPattern, alias: eventsAlias, filter: eventsFilter };
+  const answer = await ask({ method: 'POST', path: '/_aliases', body: { actions: [{ add }] } }, cancel);
+  // 404: there is none yet.
+  if (answer.kind === 'answer' && (answer.status === 200 || answer.status === 404)) return undefined;
+  return failure(`the alias ${eventsAlias} cannot be given to older indices`, answer);
 }
 
 function versionIn(body: string): number | undefined {

@@ -15,7 +15,7 @@ import {
   writeAnswerBytesMax,
   writeTimeoutMs,
 } from './limits.ts';
-import { type Ask, deleteExpired, installTemplate, Now } from './upkeep.ts';
+import { type Ask, aliasEvents, deleteExpired, installTemplate, Now } from './upkeep.ts';
 import { type BulkVerdict, type Reply, verdict, writeResult } from './verdict.ts';
 
 // Batches into `_bulk` requests. A record that is stored or refused is never sent again while this process remembers it; and
@@ -87,10 +87,14 @@ export function writer(options: WriteOptions): Destination {
     const frames = batch.frames;
     if (templateCheck.isDue()) {
       // Without it an index would be made that maps each attribute by itself.
-      const failed = await installTemplate(ask, cancel);
+      const { failed, isNew } = await installTemplate(ask, cancel);
       if (failed !== undefined)
         return { kind: 'retry', pending: 'all', refused: [], afterMs: undefined, reason: failed };
       templateCheck.done();
+      if (isNew) {
+        const unnamed = await aliasEvents(ask, cancel);
+        if (unnamed !== undefined) options.onUpkeep({ deleted: [], failed: unnamed });
+      }
       keepUp();
     }
     const keys = frames.map(({ seq }) => `${batch.logId} ${seq}`);
