@@ -113,7 +113,11 @@ export function kubernetesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZ
         schema: {
           tags,
           summary: 'Pods at the end of a time; those of which only logs tell have no status',
-          querystring: z.strictObject(list),
+          querystring: z.strictObject({
+            ...list,
+            node: z.string().optional().meta({ description: '`k8s.node.name`; all nodes when left out.' }),
+            status: z.string().optional().meta({ description: "kubectl's word, such as `CrashLoopBackOff`." }),
+          }),
           response: {
             200: json(
               'By cluster, namespace and name',
@@ -126,7 +130,7 @@ export function kubernetesRoutes({ queries, clock }: Parts): FastifyPluginAsyncZ
         },
       },
       async ({ query }, reply) => {
-        const search = searchOf(query);
+        const search = { ...searchOf(query), node: query.node, status: query.status };
         const page = await queries.kubernetes.pods(search, cancelOf(reply));
         return { pods: page.items.map(podOf), ...pageEnd(page, search.range) };
       },

@@ -77,6 +77,25 @@ describe('pods', () => {
     expect(names).toEqual([...new Set(names)].sort());
   });
 
+  it('are filtered by node and by status, in upper or lower case', async () => {
+    const names = async (filter: { node?: string; status?: string }) =>
+      (await views.pods({ ...all, cluster: 'east', namespace: 'shop', ...filter }, never)).items.map(
+        ({ name }) => name,
+      );
+    expect(await names({ status: 'OOMKilled' })).toEqual(['hungry']);
+    expect(await names({ status: 'oomkilled' })).toEqual(['hungry']);
+    expect(await names({ status: 'Pending' })).toEqual(['toobig']);
+    expect(await names({ node: 'node1', status: 'Pending' })).toEqual([]);
+    expect(await names({ node: 'node1' })).toEqual(expect.arrayContaining(['crasher', 'hungry']));
+    expect(await names({ node: 'node1' })).not.toContain('toobig');
+    expect(await names({ node: 'other' })).toEqual([]);
+    const first = await views.pods({ ...all, status: 'Running', limit: 1 }, never);
+    const rest = await views.pods({ ...all, status: 'Running', cursor: first.next }, never);
+    const running = [...first.items, ...rest.items];
+    expect(running.length).toBeGreaterThan(2);
+    expect([...new Set(running.map(({ status }) => status))]).toEqual(['Running']);
+  });
+
   it('are gone five minutes after the last word of a receiver', async () => {
     const later = { startUnixNano: recordedEndUnixNano, endUnixNano: recordedEndUnixNano + 400_000_000_000n };
     expect((await views.pods({ ...all, range: later }, never)).items).toEqual([]);

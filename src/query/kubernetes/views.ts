@@ -24,6 +24,12 @@ interface ViewSearch extends PageRequest, Scope {
   readonly range: TimeRange;
 }
 
+interface PodSearch extends ViewSearch {
+  readonly node?: string | undefined;
+  /** kubectl's word, in upper or lower case. */
+  readonly status?: string | undefined;
+}
+
 interface Overview {
   readonly clusters: readonly string[];
   /** undefined: of a namespace, or no receiver tells. */
@@ -43,7 +49,7 @@ interface Overview {
 export interface KubernetesViews {
   overview(search: Omit<ViewSearch, keyof PageRequest>, cancel: AbortSignal): Promise<Overview>;
   nodes(search: ViewSearch, cancel: AbortSignal): Promise<Page<Node>>;
-  pods(search: ViewSearch, cancel: AbortSignal): Promise<Page<Pod>>;
+  pods(search: PodSearch, cancel: AbortSignal): Promise<Page<Pod>>;
   namespaces(search: ViewSearch, cancel: AbortSignal): Promise<Page<Namespace>>;
   workloads(search: ViewSearch, cancel: AbortSignal): Promise<Page<Workload>>;
   events(search: EventSearch, cancel: AbortSignal): Promise<Page<KubernetesEvent>>;
@@ -127,7 +133,13 @@ export function kubernetesViews(
       const silent = await withoutLogs(readers.logs, [], warnings, (logs) =>
         podsOfLogs(logs, search, pods, warnings, cancel),
       );
-      return paged([...pods, ...silent], podKey, search, warnings);
+      const status = search.status?.toLowerCase();
+      const found = [...pods, ...silent].filter(
+        (pod) =>
+          (search.node === undefined || pod.node === search.node) &&
+          (status === undefined || pod.status?.toLowerCase() === status),
+      );
+      return paged(found, podKey, search, warnings);
     },
 
     async namespaces(search, cancel) {
