@@ -112,7 +112,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     traceJson,
     version: options.version,
     clock: options.clock ?? systemClock,
-    queries: createQueries(options.readers, options.queryLimits),
+    queries: await createQueries(options.readers, options.queryLimits),
     health: options.health,
     pipeline: options.pipeline,
     deadLetters: options.deadLetters,

@@ -32,7 +32,6 @@ import { type KubernetesViews, kubernetesViews } from './kubernetes/views.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
 import { pace } from './pace.ts';
 import { withRecordedSeries } from './recorded.ts';
-import { shippedRules } from './recording-rules.ts';
 import { compare, namesOnly, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
@@ -86,7 +85,9 @@ export interface Queries {
   ): Promise<readonly Series[] | PromqlAnswer>;
 }
 
-export function createQueries(given: Readers, limits: Partial<GateLimits> = {}): Queries {
+export async function createQueries(given: Readers, limits: Partial<GateLimits> = {}): Promise<Queries> {
+  // What reads the rules is half of what there is to load: commands that only parse a query do without.
+  const { shippedRules } = await import('./recording-rules.ts');
   const metrics = given.metrics && withRecordedSeries(given.metrics, shippedRules());
   const readers = { ...given, ...(metrics && { metrics }) };
   const metricReader = () => metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');

@@ -18,7 +18,7 @@ let queries: Queries;
 beforeAll(async () => {
   store = await embeddedStore();
   await store.metrics(recordedMetrics('east'));
-  queries = createQueries(store.readers);
+  queries = await createQueries(store.readers);
 });
 afterAll(() => store?.[Symbol.asyncDispose]());
 
@@ -209,7 +209,7 @@ it('whether a node takes no new pods is told by each backend that may ask the AP
     ],
   });
   await other.metrics([told('a', 1), told('b', 1)]);
-  const answer = await createQueries(other.readers).metricsInstant(
+  const answer = await (await createQueries(other.readers)).metricsInstant(
     { query: 'kube_node_spec_unschedulable', timeMs, budgetMs: undefined },
     never,
   );
@@ -221,7 +221,7 @@ it('whether a node takes no new pods is told by each backend that may ask the AP
 it('which node is cordoned is told by our own metric, scraped', async () => {
   await using other = await embeddedStore();
   await other.metrics([cordonOf('node1', 1), cordonOf('node2', 0)]);
-  const { metricsInstant } = createQueries(other.readers);
+  const { metricsInstant } = await createQueries(other.readers);
   const answer = await metricsInstant({ query: 'kube_node_spec_unschedulable', timeMs, budgetMs: undefined }, never);
   if (!('series' in answer)) throw new Error('answered by a store');
   expect(answer.series.map(({ labels, values }) => [labels, values[0]])).toEqual([
@@ -247,7 +247,7 @@ it('the series that several rules of a name are made of are read once', async ()
       return metrics.select(select, cancel);
     },
   };
-  const { metricsInstant } = createQueries({ metrics: counted });
+  const { metricsInstant } = await createQueries({ metrics: counted });
   const answer = await metricsInstant({ query: 'kube_pod_status_phase', timeMs, budgetMs: undefined }, never);
   expect('series' in answer && answer.series).toHaveLength(9 * 5);
   expect(read).toEqual(['kube_pod_status_phase', 'k8s_pod_phase']);
@@ -261,7 +261,7 @@ it('a store with an engine of its own is asked once a minute whether it has load
     asked.push(search);
     return Promise.resolve({ json: Buffer.from(JSON.stringify({ status: 'success', data: { result } })) });
   };
-  const { metricsInstant } = createQueries({
+  const { metricsInstant } = await createQueries({
     metrics: {
       services: (range, cancel) => metrics.services(range, cancel),
       metrics: (search, cancel) => metrics.metrics(search, cancel),

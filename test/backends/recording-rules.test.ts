@@ -43,7 +43,7 @@ async function open(name: string, options: Parameters<typeof startPrometheus>[0]
   return {
     prometheus,
     store,
-    queries: createQueries(store.readers),
+    queries: await createQueries(store.readers),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
       await prometheus[Symbol.asyncDispose]();
@@ -72,7 +72,11 @@ interface Answer {
 }
 
 /** A vector of whoever answers, as `{labels} value`, sorted. */
-async function ask(queries: ReturnType<typeof createQueries>, query: string, timeMs = nowMs()): Promise<string[]> {
+async function ask(
+  queries: Awaited<ReturnType<typeof createQueries>>,
+  query: string,
+  timeMs = nowMs(),
+): Promise<string[]> {
   const answer = await queries.metricsInstant({ query, timeMs, budgetMs: undefined }, never);
   if ('series' in answer) return answer.series.map(({ labels, values }) => drawn(labels, values[0]!)).sort();
   return shown(answer);
@@ -116,7 +120,7 @@ describe('each name', () => {
     }
     for (const name of names) {
       expect(recorded.get(name), name).not.toEqual([]);
-      expect(await ask(createQueries(embedded.readers), name), `${name}, embedded`).toEqual(recorded.get(name));
+      expect(await ask(await createQueries(embedded.readers), name), `${name}, embedded`).toEqual(recorded.get(name));
       expect(await ask(withoutRules.queries, name), `${name}, over Prometheus`).toEqual(recorded.get(name));
     }
   }, 150_000);
@@ -155,7 +159,7 @@ it('views are the same over Prometheus as over the embedded store', async () => 
   const all = { range, cluster: undefined, namespace: undefined, limit: 100, cursor: undefined };
   const [over, own] = [
     withoutRules.queries.kubernetes,
-    createQueries({ metrics: embedded.readers.metrics! }).kubernetes,
+    (await createQueries({ metrics: embedded.readers.metrics! })).kubernetes,
   ];
   expect((await over.pods(all, never)).items).toHaveLength(9);
   expect(await over.pods(all, never)).toEqual(await own.pods(all, never));

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const senders = { traces: sender, metrics: sender, logs: sender, events: sender };
   const options = { seed: 7, nowMs: () => nowMs, backfillMs: 30 * 60_000, visitsPerSecond: 0.2, senders };
   await createDemo(options).backfill(() => undefined);
-  queries = createQueries(store.readers);
+  queries = await createQueries(store.readers);
   views = queries.kubernetes;
 }, 120_000);
 afterAll(() => store?.[Symbol.asyncDispose]());

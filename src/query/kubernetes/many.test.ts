@@ -59,7 +59,7 @@ it('10,000 pods are answered within what a query may take', async () => {
     const timeUnixNano = String(recordedEndUnixNano - secondsAgo * 1_000_000_000n);
     for (let from = 0; from < podCount; from += 1_000) await store.metrics(pods(from, timeUnixNano));
   }
-  const { kubernetes } = createQueries(store.readers);
+  const { kubernetes } = await createQueries(store.readers);
   const range = { startUnixNano: recordedEndUnixNano - 3_600_000_000_000n, endUnixNano: recordedEndUnixNano };
   const all = { range, cluster: undefined, namespace: undefined, limit: 1_000, cursor: undefined };
   const never = new AbortController().signal;

@@ -26,7 +26,7 @@ beforeAll(async () => {
     await store.metrics(recordedMetrics(cluster));
     await store.logs(recordedEvents(cluster));
   }
-  views = createQueries(store.readers).kubernetes;
+  views = (await createQueries(store.readers)).kubernetes;
 });
 afterAll(() => store?.[Symbol.asyncDispose]());
 
@@ -113,7 +113,7 @@ describe('pods', () => {
     };
     const logRecords = [{ timeUnixNano: String(recordedEndUnixNano - 5n), body: { stringValue: 'hello' } }];
     await other.logs([{ resource, scopeLogs: [{ logRecords }] }]);
-    const { items } = await createQueries(other.readers).kubernetes.pods(all, never);
+    const { items } = await (await createQueries(other.readers)).kubernetes.pods(all, never);
     expect(items).toMatchObject([
       { namespace: 'shop', name: 'quiet', status: undefined, phase: undefined, restarts: undefined, containers: [] },
     ]);
@@ -140,14 +140,14 @@ describe('pods', () => {
     const logRecords = [{ timeUnixNano, body: { stringValue: 'hello' }, attributes }];
     const resource = { attributes: text({ ...where, 'k8s.pod.name': name }) };
     await other.logs([{ resource, scopeLogs: [{ logRecords }] }]);
-    const { items } = await createQueries(other.readers).kubernetes.pods(all, never);
+    const { items } = await (await createQueries(other.readers)).kubernetes.pods(all, never);
     const silent = items.filter((pod) => pod.name === name && pod.phase === undefined);
     expect(silent.map(({ cluster, namespace }) => `${cluster} ${namespace}`)).toEqual(shown);
   });
 
   it('are answered without the events where no store keeps logs, and a view says what it lacks', async () => {
     const { metrics } = store.readers;
-    const alone = createQueries({ metrics: metrics! }).kubernetes;
+    const alone = (await createQueries({ metrics: metrics! })).kubernetes;
     expect((await alone.pods(all, never)).items).toHaveLength(18);
     await expect(alone.events({ ...all, ...noEvents }, never)).rejects.toMatchObject({ code: 'notConfigured' });
   });
@@ -224,7 +224,7 @@ describe('namespaces', () => {
         ],
       },
     ]);
-    const { items } = await createQueries(other.readers).kubernetes.namespaces(all, never);
+    const { items } = await (await createQueries(other.readers)).kubernetes.namespaces(all, never);
     expect(items[0]?.quotas).toEqual([{ name: 'quota', resource, used: undefined, hard }]);
   });
 
@@ -295,7 +295,7 @@ describe('events', () => {
       };
     };
     const unschedulable = async () =>
-      (await createQueries(other.readers).kubernetes.nodes(all, never)).items.map((node) => node.unschedulable);
+      (await (await createQueries(other.readers)).kubernetes.nodes(all, never)).items.map((node) => node.unschedulable);
     await other.logs([event('node1', 'NodeNotSchedulable', 90_000n), event('node2', 'NodeSchedulable', 10n)]);
     expect(await unschedulable()).toEqual([true]);
     await other.logs([event('node1', 'NodeSchedulable', 60n)]);
@@ -308,7 +308,7 @@ describe('events', () => {
 
 describe('a view that logs add to', () => {
   /** Over the recorded metrics. @param search What the store answers. */
-  const over = (search: LogReader['search']) => {
+  const over = async (search: LogReader['search']) => {
     const { metrics, logs } = store.readers;
     const fieldValues: LogReader['fieldValues'] = async () => ({
       items: [],
@@ -316,18 +316,23 @@ describe('a view that logs add to', () => {
       incomplete: true,
       warnings: ['stopped early'],
     });
-    return createQueries({ metrics: metrics!, logs: { ...logs!, search, fieldValues } }).kubernetes;
+    return (await createQueries({ metrics: metrics!, logs: { ...logs!, search, fieldValues } })).kubernetes;
   };
 
   it.each(['pods', 'nodes', 'namespaces'] as const)('says once what was not read: %s', async (view) => {
-    const stopped = over(async () => ({ items: [], next: 'more', incomplete: true, warnings: ['stopped early'] }));
+    const stopped = await over(async () => ({
+      items: [],
+      next: 'more',
+      incomplete: true,
+      warnings: ['stopped early'],
+    }));
     const { incomplete, warnings } = await stopped[view](all, never);
     const rest = `of the events of ${view === 'nodes' ? 'nodes' : 'pods'} only the newest 1000 are read`;
     expect({ incomplete, warnings }).toEqual({ incomplete: true, warnings: ['stopped early', rest] });
   });
 
   it.each(['pods', 'nodes'] as const)('says once that logs cannot be asked: %s', async (view) => {
-    const away = over(() => Promise.reject(new Fault('unavailable', 'away')));
+    const away = await over(() => Promise.reject(new Fault('unavailable', 'away')));
     const { warnings } = await away[view](all, never);
     expect(warnings.filter((warning) => warning.includes('away'))).toEqual(['without what logs and events tell: away']);
   });
@@ -341,7 +346,7 @@ describe('a view that logs add to', () => {
       return { items: [], next: undefined, incomplete: false, warnings: [] };
     };
     const { metrics, logs } = other.readers;
-    const { nodes } = createQueries({ metrics: metrics!, logs: { ...logs!, search } }).kubernetes;
+    const { nodes } = (await createQueries({ metrics: metrics!, logs: { ...logs!, search } })).kubernetes;
     await nodes(all, never);
     expect(asked).toEqual([expect.stringContaining('NodeNotSchedulable')]);
     await other.metrics([cordonOf('node1', 0)]);
@@ -356,7 +361,7 @@ it('where the kubelets alone tell nobody knows which nodes are ready', async () 
     scopeMetrics.some(({ scope }) => scope.name.endsWith('/kubeletstatsreceiver')),
   );
   await other.metrics(ofKubelets);
-  const { overview } = createQueries(other.readers).kubernetes;
+  const { overview } = (await createQueries(other.readers)).kubernetes;
   expect((await overview(all, never)).nodes).toEqual({ count: 1, ready: undefined });
 });
 
