@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -24,6 +25,7 @@ beforeAll(async () => {
   const project = join(folder.path, 'project');
   await mkdir(project);
   await writeFile(join(project, 'package.json'), '{"private":true}');
+  await linkPackages(project);
   await run('npm', ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', tarball], {
     cwd: project,
   });
@@ -33,6 +35,38 @@ afterAll(async () => {
   await running?.stop('SIGKILL');
   await folder?.[Symbol.asyncDispose]();
 });
+
+/**
+ * The packages that the product runs with, as they are installed here: half of the time of this file went into unpacking them
+ * again. `npm install` takes those away that the package does not depend on, and fetches those that are missing.
+ */
+async function linkPackages(project: string): Promise<void> {
+  const { packages } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: { readonly [path: string]: { readonly dev?: boolean } };
+  };
+  for (const [path, { dev }] of Object.entries(packages)) {
+    // Those of other platforms are not there.
+    if (path !== '' && dev !== true && existsSync(join(root, path))) await linkFolder(path, project);
+  }
+  const commands = 'node_modules/.bin';
+  await mkdir(join(project, commands));
+  for (const name of await readdir(join(root, commands))) {
+    const target = await readlink(join(root, commands, name));
+    if (existsSync(join(project, commands, target))) await symlink(target, join(project, commands, name));
+  }
+}
+
+/** A package without those that are in it, which have places of their own in the lock file. */
+async function linkFolder(path: string, project: string): Promise<void> {
+  await mkdir(join(project, path), { recursive: true });
+  for (const entry of await readdir(join(root, path), { withFileTypes: true })) {
+    const inner = join(path, entry.name);
+    if (entry.isDirectory() && entry.name !== 'node_modules') await linkFolder(inner, project);
+    if (!entry.isFile()) continue;
+    const [from, to] = [join(root, inner), join(project, inner)];
+    await link(from, to).catch(() => copyFile(from, to));
+  }
+}
 
 it('holds what it needs, and no source, test or secret', async () => {
   const files = (await readdir(installed)).filter((name) => name !== 'node_modules').sort();
