@@ -1,6 +1,6 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Signal, signals } from '../../base/index.ts';
 import { Writer } from '../../otlp/index.ts';
 import type { EmbeddedStore } from './index.ts';
@@ -122,6 +122,10 @@ async function toldWithoutDemo(letters: string) {
 
 describe('after an erasure everything reads as if the records had never come', () => {
   const letters = 'dmmddmdmd';
+  let expected: Awaited<ReturnType<typeof told>>;
+  beforeAll(async () => {
+    expected = await toldWithoutDemo(letters);
+  });
   it.each<{ name: string; reach(store: EmbeddedStore): Promise<void> }>([
     { name: 'hot', reach: (store) => put(store, letters) },
     {
@@ -170,7 +174,6 @@ describe('after an erasure everything reads as if the records had never come', (
     },
   ])('$name', async ({ reach }) => {
     await using folder = await folderOfOwn();
-    const expected = await toldWithoutDemo(letters);
     {
       await using store = await openStore(folder.path);
       await reach(store);
