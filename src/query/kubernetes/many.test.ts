@@ -55,21 +55,18 @@ function pods(from: number, timeUnixNano: string) {
 
 it('10,000 pods are answered within what a query may take', async () => {
   await using store = await embeddedStore();
-  for (const secondsAgo of [60n, 1n]) {
-    const timeUnixNano = String(recordedEndUnixNano - secondsAgo * 1_000_000_000n);
-    for (let from = 0; from < podCount; from += 1_000) await store.metrics(pods(from, timeUnixNano));
-  }
+  const write = (from: number, secondsAgo: bigint) =>
+    store.metrics(pods(from, String(recordedEndUnixNano - secondsAgo * 1_000_000_000n)));
+  for (let from = 0; from < podCount; from += 1_000) await write(from, 60n);
+  // Those that are told of again are no others.
+  await write(0, 1n);
   const { kubernetes } = await createQueries(store.readers);
   const range = { startUnixNano: recordedEndUnixNano - 3_600_000_000_000n, endUnixNano: recordedEndUnixNano };
   const all = { range, cluster: undefined, namespace: undefined, limit: 1_000, cursor: undefined };
   const never = new AbortController().signal;
 
-  const begin = performance.now();
   const overview = await kubernetes.overview(all, never);
-  const middle = performance.now();
   const page = await kubernetes.pods(all, never);
-  const end = performance.now();
-  console.info(`${podCount} pods: overview ${Math.round(middle - begin)} ms, pods ${Math.round(end - middle)} ms`);
 
   expect(overview.pods).toEqual({ count: podCount, byStatus: { CrashLoopBackOff: 100, Running: 9_900 } });
   expect(overview.cpuCores).toMatchObject({ usage: 1_250, request: 2_500, limit: 5_000 });
