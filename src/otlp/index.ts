@@ -30,6 +30,7 @@ export {
 } from './response.ts';
 export { type Rewritten, rewrite } from './rewrite.ts';
 export { type ResourceAt, type Walked, walk } from './walk.ts';
+export { eventObjectAttribute, watchedMetricPrefixes } from './watched.ts';
 export {
   Reader,
   readDouble,

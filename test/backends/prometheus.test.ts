@@ -79,6 +79,8 @@ describe.each(['2.0', '1.0'] as const)('remote write %s', (protocol) => {
         summary: { dataPoints: [{ ...at, count: '2', sum: 3, quantileValues: [{ quantile: 0.5, value: 1 }] }] },
       },
     ]);
+    // What is measured of a pod by others makes no service of it.
+    await send(running, [gauges('k8s.pod.phase', [{ key: 'idle', value: 2, timeMs: now }])], 'idle');
     const query = async (promql: string) => {
       const { data } = (await getJson(running.http, '/api/v1/metrics/query', { query: promql })) as {
         data: { result: { value: [number, string] }[] };
@@ -87,6 +89,10 @@ describe.each(['2.0', '1.0'] as const)('remote write %s', (protocol) => {
     };
     await eventually(
       () => query('type_summary_count'),
+      (found) => found.length === 1,
+    );
+    await eventually(
+      () => query('k8s_pod_phase{service_name="idle"}'),
       (found) => found.length === 1,
     );
     expect(await query('type_gauge')).toEqual(['1.5']);

@@ -476,7 +476,8 @@ function identity(resource: { readonly [key: string]: Json }) {
   const text = (key: string) => (resource[key] === undefined ? '' : textOf(resource[key]));
   const namespace = text('service.namespace') || text('k8s.namespace.name');
   const environment = text('deployment.environment.name') || text('environment');
-  return { name: text('service.name'), namespace, environment };
+  // The object of a Kubernetes event has said nothing itself.
+  return { name: 'k8s.object.kind' in resource ? '' : text('service.name'), namespace, environment };
 }
 
 function summary(trace: readonly SpanRow[]): TraceSummary {

@@ -39,9 +39,9 @@ export interface Given {
 }
 
 /** Resolves when it is acknowledged. */
-export async function send(to: Running, metrics: readonly object[]): Promise<void> {
+export async function send(to: Running, metrics: readonly object[], service = 'faults'): Promise<void> {
   const body = encodeOtlp('metrics', {
-    resourceMetrics: [{ resource: resource({ 'service.name': 'faults' }), scopeMetrics: [{ metrics }] }],
+    resourceMetrics: [{ resource: resource({ 'service.name': service }), scopeMetrics: [{ metrics }] }],
   });
   const answer = await fetch(`${to.otlpHttp}/v1/metrics`, {
     method: 'POST',

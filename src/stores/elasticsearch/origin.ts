@@ -1,4 +1,4 @@
-import { identityAttributes, plainAttributes, Reader, wireBytes } from '../../otlp/index.ts';
+import { eventObjectAttribute, identityAttributes, plainAttributes, Reader, wireBytes } from '../../otlp/index.ts';
 import { Attributes, resourceHeads } from './attributes.ts';
 import { JsonBuffer } from './json.ts';
 import type { KeyTable } from './keys.ts';
@@ -57,7 +57,7 @@ function makeOrigin(
     out.text(identity.name);
   }
   out.ascii(',"service_identity":');
-  out.text([identity.name, identity.namespace, identity.environment].join(identitySeparator));
+  out.text([identity.isEvent ? '' : identity.name, identity.namespace, identity.environment].join(identitySeparator));
 
   out.ascii(',"resource":{"attributes":');
   const droppedOfResource = collect(attributes, resource, 1, 2);
@@ -117,7 +117,9 @@ function writeMore(out: JsonBuffer, dropped: number, schemaUrl: string): void {
 }
 
 /** Who a resource is: '' for what it does not say. */
-function identityOf(resource: Uint8Array): { [part in keyof typeof identityAttributes]: string } {
+function identityOf(
+  resource: Uint8Array,
+): { [part in keyof typeof identityAttributes]: string } & { readonly isEvent: boolean } {
   const attributes = plainAttributes(resource, 0, resource.length, 1);
   const first = (names: readonly string[]) => {
     for (const name of names) {
@@ -131,5 +133,6 @@ function identityOf(resource: Uint8Array): { [part in keyof typeof identityAttri
     name: first(identityAttributes.name),
     namespace: first(identityAttributes.namespace),
     environment: first(identityAttributes.environment),
+    isEvent: Object.hasOwn(attributes, eventObjectAttribute),
   };
 }

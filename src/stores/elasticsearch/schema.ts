@@ -74,7 +74,7 @@ export const template = {
         trace_id: onlyFound,
         span_id: onlyFound,
         service: keyword,
-        /** Name, namespace and environment, separated by U+001F. */
+        /** Name, namespace and environment, separated by U+001F; of an event without the name. */
         service_identity: keyword,
         attrs: terms,
         keys: terms,

@@ -46,6 +46,7 @@ export function metricDecoder(target: {
         const shape = shapes[head.field];
         if (shape === undefined) return;
         const metric = known.metric(scope, body, head);
+        const who = metric.isWatched ? scope.whoWatched : scope.who;
         data.over(body, head.dataStart, head.dataEnd);
         while (data.next()) {
           if (data.field !== 1 || data.wireType !== wireBytes) continue;
@@ -106,7 +107,7 @@ export function metricDecoder(target: {
           if (shape.type !== 'number' || exemplars) {
             raw.setBytes(row, body, data.valueStart, data.valueEnd);
           }
-          rollUp.add(scope.who, 0, 0, ofHour, low, high, 0, 0);
+          rollUp.add(who, 0, 0, ofHour, low, high, 0, 0);
           buffer.endRow();
         }
       });

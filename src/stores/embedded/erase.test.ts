@@ -34,6 +34,8 @@ const resources: Record<Mark, Attributes> = {
   demo: { 'service.name': 'checkout', 'service.namespace': 'shop', [key]: true },
   mine: { 'service.name': 'cart', 'service.namespace': 'mine', 'host.name': 'h-1' },
 };
+/** Every third record is another's word about the resource, and makes no service. */
+const isWatched = (n: number) => n % 3 === 0;
 const traceId = (n: number) => `c${(n >> 1).toString(16).padStart(31, '0')}`;
 
 function body(signal: Signal, n: number, mark: Mark, time: bigint, resource = resources[mark]): Uint8Array {
@@ -45,9 +47,11 @@ function body(signal: Signal, n: number, mark: Mark, time: bigint, resource = re
     ]);
   }
   if (signal === 'logs')
-    return request(resource, [logBytes({ time, body: `${mark} ${n}`, severity: 9, attributes, traceId: traceId(n) })]);
+    return request(isWatched(n) ? { ...resource, 'k8s.object.kind': 'Pod' } : resource, [
+      logBytes({ time, body: `${mark} ${n}`, severity: 9, attributes, traceId: traceId(n) }),
+    ]);
   const metric = new Writer();
-  metric.string(1, `${mark}.jobs`);
+  metric.string(1, `${isWatched(n) ? 'k8s.' : ''}${mark}.jobs`);
   const gauge = metric.begin(5);
   const point = metric.begin(1);
   keyValues(metric, 7, { which: mark });

@@ -1,3 +1,4 @@
+import { eventObjectAttribute, watchedMetricPrefixes } from '../../otlp/index.ts';
 import { logDecoder, traceDecoder } from './decode.ts';
 import { metricDecoder } from './decode-metrics.ts';
 import { promotedColumn } from './keys.ts';
@@ -19,6 +20,10 @@ import { KnownSeries } from './series.ts';
 // What is particular to each signal: its columns, its decoder, its roll-up.
 
 export const nanosPerMinute = 60_000_000_000n;
+
+/** What makes no service. */
+const isEvent = `json_exists(o.resource_attributes, '$."${eventObjectAttribute}"')`;
+const isWatched = watchedMetricPrefixes.map((prefix) => `starts_with(s.otlp_name, '${prefix}')`).join(' OR ');
 
 const minute = `time_unix_nano // ${nanosPerMinute} AS minute`;
 
@@ -62,7 +67,7 @@ export const logKind: ShelfKind = {
   sortBy: undefined,
   rollUpColumns: logRollUpColumns,
   rollup: (facts, dictionary) =>
-    `SELECT o.service, o.namespace, o.environment, f.severity, ${minute},
+    `SELECT CASE WHEN ${isEvent} THEN '' ELSE o.service END AS service, o.namespace, o.environment, f.severity, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
     FROM ${facts} f JOIN ${dictionary} o ON f.origin = o.id GROUP BY ALL`,
   mergeRollups: (rollups) =>
@@ -89,7 +94,7 @@ export const metricKind: ShelfKind = {
   sortBy: ['series', 'time_unix_nano'],
   rollUpColumns: pointRollUpColumns,
   rollup: (facts, dictionary) =>
-    `SELECT s.service, s.namespace, s.environment, ${minute},
+    `SELECT CASE WHEN ${isWatched} THEN '' ELSE s.service END AS service, s.namespace, s.environment, ${minute},
       CAST(count(*) AS BIGINT) AS records, max(time_unix_nano) AS last_seen
     FROM ${facts} f JOIN ${dictionary} s ON f.series = s.id GROUP BY ALL`,
   mergeRollups: (rollups) =>

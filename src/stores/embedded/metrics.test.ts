@@ -185,6 +185,23 @@ describe.each(['hot', 'rolled'])('%s', (state) => {
     }));
 });
 
+it.each(['hot', 'rolled'])('%s: what is measured of a pod by others makes no service', async (state) => {
+  await using folder = await folderOfOwn();
+  await using store = await openStore(folder.path);
+  const gauge = (name: string) => metric(name, '', 5, [numberPoint(1, {})]);
+  const watched = ['k8s.pod.phase', 'container.cpu.usage'].map(gauge);
+  await write(store, 'metrics', [
+    frame(1, request({ 'service.name': 'idle', 'k8s.pod.name': 'idle-1' }, watched), 2),
+    frame(2, request({ 'service.name': 'cart', 'k8s.pod.name': 'cart-1' }, [...watched, gauge('k8smetrics.sent')]), 3),
+  ]);
+  if (state === 'rolled') await store.rollAll();
+  const services = await store.readers.metrics!.services(day, never);
+  expect(services.map(({ name, records }) => [name, records])).toEqual([
+    ['', 4],
+    ['cart', 1],
+  ]);
+});
+
 it('a point has its own labels, where it has none those of its resource, and never a job or an instance of its own', async () => {
   await using folder = await folderOfOwn();
   await using store = await openStore(folder.path);

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { identityAttributes, Reader, wireBytes } from '../../otlp/index.ts';
+import { eventObjectAttribute, identityAttributes, Reader, wireBytes } from '../../otlp/index.ts';
 import { writeObject } from './attributes.ts';
 import type { Rows } from './columns.ts';
 import { fileKeysMax } from './limits.ts';
@@ -12,7 +12,7 @@ export class Origin {
   readonly idHigh: number;
   /** `service.name`. */
   readonly service: Uint8Array;
-  /** Its number in the roll-up. */
+  /** Its number in the roll-up; nobody's where it is the object of an event. */
   readonly who: number;
   readonly parts: OriginParts;
 
@@ -20,9 +20,9 @@ export class Origin {
     this.parts = parts;
     this.idLow = digest.readUInt32LE(0);
     this.idHigh = digest.readUInt32LE(4);
-    const { service, namespace, environment } = identity(parts.resource);
+    const { service, namespace, environment, keys } = identity(parts.resource);
     this.service = Buffer.from(service);
-    this.who = rollUp.who(service, namespace, environment);
+    this.who = rollUp.who(keys.includes(eventObjectAttribute) ? '' : service, namespace, environment);
   }
 }
 

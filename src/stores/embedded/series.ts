@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type MetricKind, metricName, Reader, wireBytes, wireVarint } from '../../otlp/index.ts';
+import { type MetricKind, metricName, Reader, watchedMetricPrefixes, wireBytes, wireVarint } from '../../otlp/index.ts';
 import type { Column, Rows } from './columns.ts';
 import { Dictionary } from './dictionary.ts';
 import { pointLabels, resourceLabels } from './labels.ts';
@@ -53,6 +53,8 @@ export interface Scope {
   readonly metrics: Map<string, Metric>;
   /** Its service's number in the roll-up of this generation. */
   who: number;
+  /** The same without the service's name. */
+  whoWatched: number;
   generation: number;
 }
 
@@ -62,6 +64,8 @@ export interface Metric {
   readonly digest: Uint8Array;
   /** Under which Prometheus has it; '' where nothing is left of it. */
   readonly name: string;
+  /** Measured of the resource by another: it makes no service. */
+  readonly isWatched: boolean;
   readonly attributesField: number;
   readonly temporality: number;
   readonly values: readonly Uint8Array[];
@@ -215,12 +219,14 @@ export class KnownSeries {
         ],
         metrics: new Map(),
         who: 0,
+        whoWatched: 0,
         generation: 0,
       };
       this.#scopeOf[number] = found;
     }
     if (found.generation !== this.#generation) {
       found.who = this.#rollUp.who(found.service, found.namespace, found.environment);
+      found.whoWatched = this.#rollUp.who('', found.namespace, found.environment);
       found.generation = this.#generation;
     }
     return found;
@@ -263,6 +269,7 @@ export class KnownSeries {
         number: this.#metricCount++,
         digest: hash('sha256', Buffer.concat([scope.digest, Buffer.from(key)]), 'buffer'),
         name,
+        isWatched: watchedMetricPrefixes.some((prefix) => otlpName.startsWith(prefix)),
         attributesField: shapes[field]!.attributes,
         temporality,
         values: [...[name, type, unit, description, otlpName].map((text) => Buffer.from(text)), ...scope.values],

@@ -1,4 +1,5 @@
 import { type Clock, Fault } from '../../base/index.ts';
+import { watchedMetricPrefixes } from '../../otlp/index.ts';
 import type {
   Access,
   LabelMatcher,
@@ -326,8 +327,10 @@ function window(range: TimeRange): { start: string; end: string } {
 
 // ------------------------------------------------------------------------------------------ services
 
-/** Not what spans were counted to: those metrics are about services, and were sent by none. */
-const ownMetrics = '{service_name!="",__name__!~"traces_spanmetrics_.+"}';
+/** Neither what spans were counted to nor what was measured of pods: such metrics are about services, and were sent by none. */
+const watchedNames = `(${watchedMetricPrefixes.map((prefix) => prefix.replace('.', '[._]')).join('|')}).+`;
+const watchedMetrics = `{service_name!="",__name__=~"${watchedNames}"}`;
+const ownMetrics = `{service_name!="",__name__!~"traces_spanmetrics_.+|${watchedNames}"}`;
 
 /**
  * Services by the label `service_name`; namespace, environment and last sight by `target_info`, of which there is one series
@@ -337,8 +340,11 @@ async function services(api: Api, range: TimeRange, cancel: AbortSignal): Promis
   const startMs = Number(range.startUnixNano / 1_000_000n);
   const endMs = Number((range.endUnixNano - 1n) / 1_000_000n);
   const stepMs = Math.max(15_000, Math.ceil((endMs - startMs) / 60));
-  const [names, infos] = await Promise.all([
-    api.names('service_name', { ...window(range), limit: String(servicesMax), 'match[]': ownMetrics }, cancel),
+  const namesOf = (metrics: string) =>
+    api.names('service_name', { ...window(range), limit: String(servicesMax), 'match[]': metrics }, cancel);
+  const [names, watched, infos] = await Promise.all([
+    namesOf(ownMetrics),
+    namesOf(watchedMetrics),
     api.results(
       'query_range',
       {
@@ -350,14 +356,15 @@ async function services(api: Api, range: TimeRange, cancel: AbortSignal): Promis
       cancel,
     ),
   ]);
-  const known = new Set(names);
+  const own = new Set(names);
+  const known = new Set([...names, ...watched]);
   const covered = new Set<string>();
   const found = new Map<string, ServiceSummary>();
   for (const { metric, values = [] } of infos) {
     const last = values.at(-1);
     if (last === undefined) continue;
     const [namespace, name] = serviceOfJob(metric['job'] ?? '', known);
-    if (name === '') continue;
+    if (name === '' || (known.has(name) && !own.has(name))) continue;
     covered.add(name);
     const environment =
       metric['deployment_environment_name'] ?? metric['deployment_environment'] ?? metric['environment'] ?? '';

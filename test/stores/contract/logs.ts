@@ -13,6 +13,8 @@ const shop = resource({
 });
 const api = resource({ 'service.name': 'api', 'deployment.environment.name': 'test' });
 const events = resource({ 'service.name': 'k8s-events', 'k8s.cluster.name': 'c1' });
+/** A pod that an event is about, as enrichment completes it: it has sent nothing. */
+const silent = resource({ 'k8s.object.kind': 'Pod', 'k8s.object.name': 'idle-1', 'service.name': 'idle' });
 
 interface LogGiven {
   /** Absent: the record has no time, and its observed time counts. */
@@ -91,6 +93,7 @@ function requestsOf({ start }: World) {
         values: { index: BigInt(index) },
       })),
     ),
+    request(silent, { at: start + 4n * minute, severity: 9, body: 'Pulled', values: { 'k8s.event.reason': 'Pulled' } }),
   ];
 }
 
@@ -163,6 +166,7 @@ export const logCases: Cases = {
     search('two words in any order', 'expired payment'),
     search('not a word', 'NOT line'),
     search('by service', 'service=checkout'),
+    search('an event by the service of its pod', 'service=idle'),
     search('by severity', 'severity=error'),
     search('by severity and above', 'severity>=warn'),
     search('by no severity', 'severity=unset'),
