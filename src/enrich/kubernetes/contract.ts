@@ -51,6 +51,7 @@ export interface NodeFacts {
 export interface ClusterView extends AsyncDisposable {
   /** UID of the namespace kube-system. */
   readonly clusterUid: string | undefined;
+  /** @param uid Or of a static pod the hash of its configuration. */
   podByUid(uid: string): PodFacts | undefined;
   /** Never a pod on the host's network. */
   podByIp(address: string): PodFacts | undefined;

@@ -42,12 +42,13 @@ describe('a request that names a pod nobody knows yet', () => {
     const { cluster, hold, gone, start } = held();
     expect(start('by uid', [uidKey(uid)])).toBe('waits');
     expect(start('by address', [addressKey('10.244.1.5')])).toBe('waits');
+    expect(start('by what a static pod’s kubelet calls it', [uidKey('c0ffee')])).toBe('waits');
     expect(start('another', [uidKey('another')])).toBe('waits');
-    expect(hold.stats).toEqual({ requests: 3, sizeBytes: 300, heldTotal: 3 });
-    cluster.put(podOf(), '10.244.1.5');
+    expect(hold.stats).toEqual({ requests: 4, sizeBytes: 400, heldTotal: 4 });
+    cluster.put(podOf({ annotations: { 'kubernetes.io/config.hash': 'c0ffee' } }), '10.244.1.5');
     await pass(0);
-    expect(gone).toEqual(['by uid', 'by address']);
-    expect(hold.stats).toEqual({ requests: 1, sizeBytes: 100, heldTotal: 3 });
+    expect(gone).toEqual(['by uid', 'by what a static pod’s kubelet calls it', 'by address']);
+    expect(hold.stats).toEqual({ requests: 1, sizeBytes: 100, heldTotal: 4 });
   });
 
   it('waits for all of its pods', async () => {

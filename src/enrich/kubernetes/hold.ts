@@ -7,7 +7,7 @@ import {
   missRememberedMs,
   vainWaitsMax,
 } from '../limits.ts';
-import { addressKey, uidKey } from './associate.ts';
+import { addressKey, configHashAnnotation, uidKey } from './associate.ts';
 import type { ClusterView } from './contract.ts';
 
 /** Why a request goes on although a pod that it names is not known. */
@@ -54,8 +54,10 @@ export class HoldBack {
     this.#view = view;
     this.#waitMs = options.waitMs;
     this.#clock = options.clock;
-    this.#unsubscribe = view.onPod(({ uid }, addresses) => {
+    this.#unsubscribe = view.onPod(({ uid, annotations }, addresses) => {
       this.#arrived(uidKey(uid));
+      const configHash = annotations[configHashAnnotation];
+      if (configHash !== undefined) this.#arrived(uidKey(configHash));
       for (const address of addresses) this.#arrived(addressKey(address));
     });
   }

@@ -122,6 +122,30 @@ function agree(index: PodIndex, model: ReadonlyMap<string, Pod>): void {
 
 const startTime = (number: number) => `2026-11-25T10:00:0${number}Z`;
 
+it('finds a static pod by its UID and by the hash that its kubelet’s events have for one, as long as it is remembered', () => {
+  const index = new PodIndex(
+    keepMs,
+    () => undefined,
+    () => undefined,
+  );
+  const annotations = { 'kubernetes.io/config.hash': 'c0ffee' };
+  const put = (uid: string, nowMs: number) =>
+    index.put({ ...decoded(uid, 0, [], undefined), annotations }, nowMs, nowMs);
+  put('first', 0);
+  expect(index.byUid('first')?.uid).toBe('first');
+  expect(index.byUid('c0ffee')?.uid).toBe('first');
+  // The API server’s copy of it was deleted, and is made anew.
+  index.remove('first', 10);
+  expect(index.byUid('c0ffee')?.uid).toBe('first');
+  put('second', 20);
+  index.sweep(10 + keepMs);
+  expect(index.byUid('first')).toBeUndefined();
+  expect(index.byUid('c0ffee')?.uid).toBe('second');
+  index.remove('second', 200);
+  index.sweep(200 + keepMs);
+  expect(index.byUid('c0ffee')).toBeUndefined();
+});
+
 function decoded(
   uid: string,
   number: number,

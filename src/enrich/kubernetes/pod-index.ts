@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AddressOwners } from './address-owners.ts';
+import { configHashAnnotation } from './associate.ts';
 import type { OwnerFacts, PodFacts } from './contract.ts';
 import { asOwner, type Controller, type DecodedPod } from './decode.ts';
 import { objectsMax } from './limits.ts';
@@ -38,6 +39,8 @@ export class PodIndex {
   readonly #entries: Remembered<Entry>;
   readonly #byAddress = new AddressOwners<Entry>((one, other) => this.#outranks(one, other));
   readonly #byName = new Map<string, Map<string, Entry>>();
+  /** Static pods, by what their kubelet takes for their UID. */
+  readonly #byConfigHash = new Map<string, Entry>();
   readonly #controlled = new Map<string, Controlled>();
   readonly #finished = new Set<Entry>();
   /** Ranges of the addresses that were seen, for where the nodes' own ranges say nothing of them. */
@@ -57,7 +60,7 @@ export class PodIndex {
   }
 
   byUid(uid: string): PodFacts | undefined {
-    return this.#entries.get(uid)?.facts;
+    return (this.#entries.get(uid) ?? this.#byConfigHash.get(uid))?.facts;
   }
 
   byAddress(address: string): PodFacts | undefined {
@@ -122,6 +125,9 @@ export class PodIndex {
       const named = this.#byName.get(entry.facts.namespace);
       if (named?.get(entry.facts.name) === entry) named.delete(entry.facts.name);
       if (named?.size === 0) this.#byName.delete(entry.facts.namespace);
+      const configHash = entry.facts.annotations[configHashAnnotation];
+      if (configHash !== undefined && this.#byConfigHash.get(configHash) === entry)
+        this.#byConfigHash.delete(configHash);
     }
     for (const entry of this.#finished) {
       if ((entry.finishedUntilMs ?? 0) > nowMs) continue;
@@ -153,6 +159,8 @@ export class PodIndex {
       this.#byName.set(namespace, named);
     }
     named.set(name, entry);
+    const configHash = entry.facts.annotations[configHashAnnotation];
+    if (configHash !== undefined) this.#byConfigHash.set(configHash, entry);
   }
 
   #live(entry: Entry, addresses: readonly string[]): void {
