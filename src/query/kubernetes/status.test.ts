@@ -72,6 +72,38 @@ describe('kubectl’s word', () => {
     expect(podStatus(phase, reason, containers, events)).toBe(word);
   });
 
+  // What events say of a pod that waits, newest first.
+  const init = (name: string, reason: string, message = '') =>
+    said(reason, message, `spec.initContainers{${name}}`)[0]!;
+  const restarts = 'Back-off restarting failed container';
+  it.each<[string, string, PodEvents]>([
+    [
+      'Init:CrashLoopBackOff',
+      'an init container that was started once more',
+      [init('a', 'Started'), init('a', 'Created'), init('a', 'Pulled'), init('a', 'BackOff', restarts)],
+    ],
+    [
+      'Init:CrashLoopBackOff',
+      'and of which most events were not let through',
+      [init('a', 'Pulled'), init('a', 'Started'), init('a', 'Started'), init('a', 'BackOff', restarts)],
+    ],
+    ['Pending', 'the next one was started', [init('b', 'Started'), init('a', 'BackOff', restarts)]],
+    ['Pending', 'the application was started', [...said('Started'), init('a', 'BackOff', restarts)]],
+    [
+      'Pending',
+      'its image was there at last',
+      [init('a', 'Started'), init('a', 'BackOff', 'Back-off pulling image "x"')],
+    ],
+    [
+      'Pending',
+      'and could not be pulled before',
+      [init('a', 'Started'), init('a', 'Failed', 'Failed to pull image "x"')],
+    ],
+    ['Pending', 'it was started for the first time', [init('a', 'Started'), ...said('Scheduled', '', '')]],
+  ])('%s: %s', (word, _, events) => {
+    expect(podStatus('Pending', 6, [stopped(undefined)], events)).toBe(word);
+  });
+
   it('is none where no receiver tells', () => {
     expect(podStatus(phaseOf(undefined), undefined, [], undefined)).toBeUndefined();
     expect([1, 2, 3, 4, 5, 9].map(phaseOf)).toEqual([

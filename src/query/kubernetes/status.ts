@@ -52,12 +52,24 @@ export function podStatus(
 
 const ended: ReadonlySet<string> = new Set(['Completed', 'Error', 'OOMKilled', 'ContainerCannotRun']);
 
+/**
+ * @param events Not all that happened: after 25 of a pod Kubernetes lets one through in five minutes. So an init container that
+ *   was started again is taken to fail again until another one is started.
+ */
 function waitsFor(events: PodEvents | undefined): string | undefined {
+  let startedInit: string | undefined;
   for (const { reason, message, fieldPath } of events ?? []) {
     const init = fieldPath.startsWith('spec.initContainers{') ? 'Init:' : '';
-    if (reason === 'Started') return undefined;
-    if (reason === 'BackOff') {
-      return `${init}${message.startsWith('Back-off pulling') ? 'ImagePullBackOff' : 'CrashLoopBackOff'}`;
+    const isRestart = reason === 'BackOff' && !message.startsWith('Back-off pulling');
+    const isWithoutImage = !isRestart && (reason === 'BackOff' || reason === 'Failed');
+    // What was before another container began, or before the image was there, is over.
+    if (startedInit !== undefined && fieldPath !== '' && (fieldPath !== startedInit || isWithoutImage))
+      return undefined;
+    if (isRestart) return `${init}CrashLoopBackOff`;
+    if (reason === 'BackOff') return `${init}ImagePullBackOff`;
+    if (reason === 'Started') {
+      if (init === '') return undefined;
+      startedInit = fieldPath;
     }
     if (reason === 'Failed' && /ErrImageNeverPull/.test(message)) return `${init}ErrImageNeverPull`;
     if (reason === 'Failed' && /pull image/.test(message)) return `${init}ErrImagePull`;
