@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeOtlp } from '../../test/kit/otlp.ts';
+import { runs } from '../../test/kit/runs.ts';
 import { type Batch, type Signal, systemClock } from '../base/index.ts';
 import type { BatchLimits, Destination, Keeper, WriteResult } from '../stores/contract.ts';
 import { type Log, type NewDeadLetter, openLog, openLogReader } from '../wal/index.ts';
@@ -732,6 +733,6 @@ it('whatever a destination answers: nothing is lost, and with one batch at a tim
         for (const close of closing.splice(0).reverse()) await close();
       },
     ),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryReaders } from '../../test/kit/memory-readers.ts';
+import { runs } from '../../test/kit/runs.ts';
 import { Fault } from '../base/index.ts';
 import { evaluateInstant, evaluateRange } from './evaluate.ts';
 import { formatValue } from './format.ts';
@@ -447,7 +448,7 @@ describe('what is refused', () => {
           expect(thrown).toBeInstanceOf(Fault);
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../test/kit/runs.ts';
 import { Fault } from '../base/index.ts';
 import { type Field, type Filter, fieldName, fieldNamed, intrinsics, type Literal } from '../stores/filter.ts';
 import { parseQuery, printQuery } from './index.ts';
@@ -248,7 +249,7 @@ describe('properties', () => {
       fc.property(filter, (filter) => {
         expect(parseQuery(printQuery(filter))).toEqual(filter);
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 
@@ -299,7 +300,7 @@ describe('properties', () => {
         }
         expect(parseQuery(printQuery(read))).toEqual(read);
       }),
-      { numRuns: 5_000 },
+      { numRuns: runs(5_000) },
     );
   });
 

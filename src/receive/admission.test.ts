@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../test/kit/runs.ts';
 import { Admission } from './admission.ts';
 import { BodyPieces } from './body.ts';
 import { BodyPool } from './body-pool.ts';
@@ -41,7 +42,7 @@ it('joins pieces of any size to what was sent', () => {
       expect(body.sizeBytes).toBe(all.length);
       expect(body.take(blocks).body.equals(all)).toBe(true);
     }),
-    { numRuns: 20 },
+    { numRuns: runs(20) },
   );
 });
 

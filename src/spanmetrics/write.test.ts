@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { decodeOtlp, encodeOtlp } from '../../test/kit/otlp.ts';
+import { runs } from '../../test/kit/runs.ts';
 import type { Batch } from '../base/index.ts';
 import { openSpanMetrics, type SpanMetricsOptions } from './index.ts';
 import { nameBytesMax, seriesMax } from './limits.ts';
@@ -223,7 +224,7 @@ it('each span counts once, whatever is killed when, and no counter that was seen
           expect(total).toBe(sent);
         }),
     ),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });
 

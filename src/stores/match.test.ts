@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { evaluateFilter } from '../../test/kit/evaluate-filter.ts';
+import { runs } from '../../test/kit/runs.ts';
 import type { Json } from './contract.ts';
 import { type Field, type Filter, intrinsics, type Literal } from './filter.ts';
 import { compileFilter, type MatchedRecord } from './match.ts';
@@ -78,7 +79,7 @@ it('answers as the plainest form of the same rules does', () => {
       const answer = compileFilter(given)({ attributes, resource, texts, ...intrinsics });
       expect(answer).toBe(evaluateFilter(given, { attributes, resource, texts, intrinsics }));
     }),
-    { numRuns: 5_000 },
+    { numRuns: runs(5_000) },
   );
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../test/kit/runs.ts';
 import { compileRegex } from './regex.ts';
 
 // '+' matches, '-' does not.
@@ -103,7 +104,7 @@ describe('agrees with JavaScript where both have the same syntax', () => {
         const source = branches.join('|');
         expect([source, text, compileRegex(source)(text)]).toEqual([source, text, new RegExp(source, 'u').test(text)]);
       }),
-      { numRuns: 3_000 },
+      { numRuns: runs(3_000) },
     );
   });
 });

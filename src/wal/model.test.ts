@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { dir, hex, isRequest, openTestLog, request } from '../../test/kit/log-kit.ts';
 import { failure, type Loss, LossyFiles, losses, seeded } from '../../test/kit/lossy-files.ts';
+import { runs } from '../../test/kit/runs.ts';
 import type { Entry, LogReader } from './contract.ts';
 import { type OwnedLog, openLogReader } from './index.ts';
 
@@ -199,7 +200,7 @@ it('is a queue that keeps what it acknowledged, whatever happens', async () => {
         await checked.reader?.[Symbol.asyncDispose]();
       }
     }),
-    { numRuns: 120 },
+    { numRuns: runs(120) },
   );
-  expect(powerLosses).toBeGreaterThan(20);
+  expect(powerLosses).toBeGreaterThan(runs(20));
 }, 120_000);

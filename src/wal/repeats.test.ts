@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { runs } from '../../test/kit/runs.ts';
 import { repeatMessageBytesMax } from './limits.ts';
 import { RepeatTable } from './repeats.ts';
 
@@ -43,7 +44,7 @@ it('is a map of the last requests in the window', () => {
         expect(table.size).toBe(model.length);
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dir, hex, isRequest, openTestLog, request } from '../../test/kit/log-kit.ts';
 import { LossyFiles } from '../../test/kit/lossy-files.ts';
+import { runs } from '../../test/kit/runs.ts';
 import type { FileSystem } from './files.ts';
 import type { Entry, LoggedFrame, LogRead } from './index.ts';
 import { openLogReader } from './index.ts';
@@ -188,7 +189,7 @@ describe('a reader with the tail', () => {
         await reader[Symbol.asyncDispose]();
         await log[Symbol.asyncDispose]();
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { runs } from '../../../test/kit/runs.ts';
 import type { DecodedPod } from './decode.ts';
 import { PodIndex } from './pod-index.ts';
 
@@ -101,7 +102,7 @@ it('answers as a plain list of pods would, whatever comes, goes and finishes in 
         agree(index, model);
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: runs(1_000) },
   );
 });
 

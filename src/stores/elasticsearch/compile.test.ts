@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { frameOf, type GivenLog } from '../../../test/kit/elasticsearch.ts';
+import { runs } from '../../../test/kit/runs.ts';
 import { parseQuery } from '../../query/index.ts';
 import { type Field, type Filter, intrinsics, type Literal } from '../filter.ts';
 import { compileFilter } from '../match.ts';
@@ -120,7 +121,7 @@ describe('of every record, whatever is asked', () => {
         if (holds(sure, source)) expect(matches).toBe(true);
         if (may === sure) expect(holds(may, source)).toBe(matches);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeOtlp } from '../../../test/kit/otlp.ts';
+import { runs } from '../../../test/kit/runs.ts';
 import type { Frame } from '../../base/index.ts';
 import { plainAttributes, plainValue, Reader } from '../../otlp/index.ts';
 import type { Json, Refusal } from '../contract.ts';
@@ -99,7 +100,7 @@ describe('a record comes back as it was sent', () => {
         const any = encodeOtlp('logs', { resourceLogs: [{ scopeLogs: [{ logRecords: [{ body }] }] }] });
         expect(row.body).toEqual(withoutNegativeZero(bodyOf(any)));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -181,7 +182,7 @@ describe('terms', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../../test/kit/runs.ts';
 import { plainAttributes } from '../../otlp/index.ts';
 import type { Json } from '../contract.ts';
 import type { Field, Filter, Literal } from '../filter.ts';
@@ -319,7 +320,7 @@ describe('a filter finds what its description says, hot, in files, and in column
         const answer = expected(filter);
         for (const store of three.all) expect(await found(store, filter)).toEqual(answer);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

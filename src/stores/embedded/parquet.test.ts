@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runs } from '../../../test/kit/runs.ts';
 import { type ColumnSpec, quoted, Rows } from './columns.ts';
 import { literal } from './database.ts';
 import { gather } from './gather.ts';
@@ -159,7 +160,7 @@ describe('hot rows', () => {
         expect(await inDuckdb(reads(path))).toEqual(expected);
         expect((await objectsOf(path)).map((row) => row['text'] ?? undefined)).toEqual(all.map((row) => row.text));
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -1,6 +1,7 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { runs } from '../../../test/kit/runs.ts';
 import { Rows } from './columns.ts';
 import { HotTables } from './hot.ts';
 import { KeyTable } from './keys.ts';
@@ -69,7 +70,7 @@ it('counts what SQL counts', async () => {
         for (const table of [facts, origins, counted]) hot.remove(table);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
   connection.closeSync();
 });

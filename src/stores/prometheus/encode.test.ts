@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeWrite1, decodeWrite2, type WrittenSeries } from '../../../test/kit/remote-write.ts';
+import { runs } from '../../../test/kit/runs.ts';
 import { Encoder } from './encode.ts';
 import { Samples } from './samples.ts';
 import { SeriesTable } from './series.ts';
@@ -91,7 +92,7 @@ describe('encoder', () => {
           expect(one.metadata).toEqual([{ type: 1, metricFamilyName: 'm', help: 'Help', unit: 'seconds' }]);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     ));
 
   it('a staleness marker keeps its bits', () => {
