@@ -41,7 +41,7 @@ describe('what is quick', () => {
     ['20 kB of JSON', packed({ encoding: 'identity', format: 'json', body: large.subarray(0, 20_000) }), true],
     ['40 kB of JSON', packed({ encoding: 'identity', format: 'json', body: large.subarray(0, 40_000) }), false],
     ['40 kB of JSON in gzip', packed({ format: 'json', body: gzipSync(large.subarray(0, 40_000)) }), false],
-  ])('%s: %s', (_, body, quick) => expect(isQuick(body)).toBe(quick));
+  ])('%s: $2', (_, body, quick) => expect(isQuick(body)).toBe(quick));
 });
 
 it('unpacks small bodies at once, without a thread', () => {
