@@ -32,6 +32,7 @@ import { type KubernetesViews, kubernetesViews } from './kubernetes/views.ts';
 import { queriesAtOnceMax, queriesWaitingMax, queryBudgetMs, samplesMax, traceLogsMarginNanos } from './limits.ts';
 import { pace } from './pace.ts';
 import { withRecordedSeries } from './recorded.ts';
+import { shippedRules } from './recording-rules.ts';
 import { compare, namesOnly, type Service, services } from './services.ts';
 import { traceWindow } from './trace.ts';
 
@@ -85,9 +86,7 @@ export interface Queries {
   ): Promise<readonly Series[] | PromqlAnswer>;
 }
 
-export async function createQueries(given: Readers, limits: Partial<GateLimits> = {}): Promise<Queries> {
-  // What reads the rules is half of what there is to load: commands that only parse a query do without.
-  const { shippedRules } = await import('./recording-rules.ts');
+export function queriesOver(given: Readers, limits: Partial<GateLimits> = {}): Queries {
   const metrics = given.metrics && withRecordedSeries(given.metrics, shippedRules());
   const readers = { ...given, ...(metrics && { metrics }) };
   const metricReader = () => metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cordonOf, embeddedStore, recordedEndUnixNano, recordedMetrics, said } from '../../test/kit/kubernetes.ts';
 import type { MetricReader } from '../stores/contract.ts';
-import { createQueries, type Queries } from './queries.ts';
+import { createQueries, type Queries } from './index.ts';
 import { shippedRules } from './recording-rules.ts';
 
 // The names of the recording rules over what the receivers of a real cluster sent.

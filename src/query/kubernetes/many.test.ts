@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { embeddedStore, recordedEndUnixNano } from '../../../test/kit/kubernetes.ts';
-import { createQueries } from '../queries.ts';
+import { createQueries } from '../index.ts';
 
 const podCount = 10_000;
 const reasons = ['CrashLoopBackOff', 'Completed', 'ContainerCreating', 'ErrImagePull', 'Error', 'OOMKilled'];

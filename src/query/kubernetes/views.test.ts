@@ -8,7 +8,7 @@ import {
 } from '../../../test/kit/kubernetes.ts';
 import { Fault } from '../../base/index.ts';
 import type { LogReader } from '../../stores/contract.ts';
-import { createQueries, type Queries } from '../queries.ts';
+import { createQueries, type Queries } from '../index.ts';
 
 // On what the receivers of a real cluster sent, twice: as of two clusters.
 
