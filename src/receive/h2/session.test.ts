@@ -346,3 +346,26 @@ describe('an answer', () => {
     expect(frames.at(-1)?.type).toBe(goaway);
   });
 });
+
+describe('a PING is answered with its own bytes', () => {
+  const asked = ['0102030405060708', '1112131415161718'].map((hex) => frameOf(ping, 0, 0, Buffer.from(hex, 'hex')));
+  const told = (frames: readonly Frame[]) =>
+    frames.filter(({ type }) => type === ping).map(({ flags, payload }) => `${flags} ${payload.toString('hex')}`);
+  const both = ['1 0102030405060708', '1 1112131415161718'];
+
+  it('where nothing else is written', async () => {
+    expect(told(await talk([...greeting, ...asked], (frames) => told(frames).length === 2))).toEqual(both);
+  });
+
+  it('and before what was asked after it', async () => {
+    const frames = await talk([...greeting, ...asked, ...call(1)], ended(1));
+    expect(told(frames)).toEqual(both);
+    expect(statusOf(frames, 1)['grpc-status']).toBe('0');
+  });
+
+  it('also where the connection ends at once', async () => {
+    expect(told(await talk([...greeting, Buffer.concat([...asked, frameOf(goaway, 0, 0, Buffer.alloc(8))])]))).toEqual(
+      both,
+    );
+  });
+});
