@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { CommandFailure, exitCodes } from './failure.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
@@ -69,6 +70,8 @@ async function run(argv: readonly string[]): Promise<number> {
   };
   try {
     const program = await buildProgram(argv, outcome);
+    // Commands that work and end may take what memory V8 likes; a server grows as `base/young.ts` says.
+    if (withDefaultCommand(argv)[0] !== 'start') setFlagsFromString('--semi-space-growth-factor=2');
     await program.parseAsync([...withDefaultCommand(argv)], { from: 'user' });
     return outcome.exitCode;
   } catch (error) {

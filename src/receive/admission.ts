@@ -1,4 +1,4 @@
-import { Fault } from '../base/index.ts';
+import { collectYoung, Fault } from '../base/index.ts';
 import { BodyPool } from './body-pool.ts';
 import {
   blocksIdleMs,
@@ -7,7 +7,6 @@ import {
   inFlightBytesPerSenderMax,
   retryAfterMs,
 } from './limits.ts';
-import { collectYoung } from './young.ts';
 
 /**
  * Bounds the bytes of all requests that are being received or processed, so that memory cannot run away, and lends the

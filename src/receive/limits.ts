@@ -48,7 +48,7 @@ export const inFlightBytesMax = 256 * 1024 * 1024;
 export const inFlightBytesPerSenderMax = 160 * 1024 * 1024;
 /** After a moment without requests the memory of their bodies is kept for this long. */
 export const blocksIdleMs = 10_000;
-/** Bytes of bodies in buffers of their own after whose end the memory is given back: see `young.ts`. */
+/** Bytes of bodies in buffers of their own after whose end the memory is given back: see `base/young.ts`. */
 export const collectEveryBytes = 8 * 1024 * 1024;
 /** When a request that found no room may come again. */
 export const retryAfterMs = 1_000;

@@ -1,0 +1,43 @@
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+// V8's young generation: 1 MiB at first, 32 before the first module has run, if it may. What a server then has it does not give
+// back: 18 MiB of resident memory at rest. So it does not grow while modules are loaded (`bin/watchingcat.js`), and in a server
+// it is kept at `youngBytes`, where records cost no more CPU than with four times as much. With a quarter of it they do.
+
+const youngBytes = 8 * 1024 * 1024;
+const checkMs = 250;
+const growth = (factor: 1 | 4) => setFlagsFromString(`--semi-space-growth-factor=${factor}`);
+
+/** From what it was held at since the process began to `youngBytes`, in one step and when there is work; V8 makes it small again at rest. */
+export function boundYoung(): Disposable {
+  const check = () => {
+    const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+    growth(young !== undefined && young.space_size >= youngBytes ? 1 : 4);
+  };
+  check();
+  const timer = setInterval(check, checkMs).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/**
+ * Frees the buffers of bodies that are done with, by a collection of the young generation: about a millisecond.
+ *
+ * Bodies lie outside the heap and die young, but V8 frees them only with a collection of the heap, which hardly grows meanwhile.
+ * Left alone it sees 64 MiB of buffers first and marks the whole heap instead, ten times a second under load.
+ * Measured as CPU a gRPC call: 40 kB 263 → 150 µs, 400 kB 1,000 → 400 µs.
+ */
+export function collectYoung(): void {
+  collect ??= collector();
+  collect({ type: 'minor' });
+}
+
+type Collect = (options: { type: 'minor' }) => void;
+let collect: Collect | undefined;
+
+function collector(): Collect {
+  // Not on the command line: whoever starts the process, as a test or in a container, need not know of it.
+  setFlagsFromString('--expose-gc');
+  const gc: unknown = runInNewContext('gc');
+  return typeof gc === 'function' ? (gc as Collect) : () => {};
+}
