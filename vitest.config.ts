@@ -1,15 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-// The files of `unit` and `process` share two processes, which load and compile modules once: a quarter of the CPU. A file that changes what
-// belongs to the process (a clock, a variable, a folder) puts it back.
+// The files of `unit` and `process` share a process for each worker, which loads and compiles modules once: a quarter of the CPU.
+// A file that changes what belongs to the process (a clock, a variable, a folder) puts it back.
 const shared = { isolate: false };
 
 // One project a tier. `unit` and `process` need Node and npm only and make up `npm test`; the others start real programs.
 export default defineConfig({
   test: {
-    // On two cores Vitest would run one file at a time, and many of them wait for a process most of theirs.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // On two cores Vitest would run one file at a time, and many of them wait for a process or a disk most of theirs.
+    maxWorkers: Math.max(3, availableParallelism()),
     projects: [
       {
         test: {
