@@ -59,16 +59,17 @@ function codec(signal: Signal): Codec {
   return made;
 }
 
+const idNames: ReadonlySet<string> = new Set(['traceId', 'spanId', 'parentSpanId']);
+
 /** The same message with its ids as bytes: hex is the JSON form's own spelling, which protobufjs does not know. */
 function withIdBytes(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withIdBytes);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [
-      key,
-      typeof member === 'string' && /^(trace|span|parentSpan)Id$/.test(key)
-        ? Buffer.from(member, 'hex')
-        : withIdBytes(member),
-    ]),
-  );
+  const copy: { [name: string]: unknown } = {};
+  for (const [name, member] of Object.entries(value)) {
+    if (typeof member === 'string') copy[name] = idNames.has(name) ? Buffer.from(member, 'hex') : member;
+    // Most of a message, and no ids are in there.
+    else copy[name] = name === 'attributes' ? member : withIdBytes(member);
+  }
+  return copy;
 }
