@@ -1,6 +1,7 @@
 import { copyFile, cp, mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { placesApart } from '../../../test/kit/runs.ts';
 import { type FileOps, realFiles } from './files.ts';
 import {
   allLogs,
@@ -75,7 +76,8 @@ const expected = (last: number) => Array.from({ length: last }, (_, n) => `${n +
 describe('a crash at each file operation', () => {
   it('of a roll loses nothing and doubles nothing', async () => {
     let finished = false;
-    for (let operations = 0; !finished; operations++) {
+    for (const operations of placesApart(1)) {
+      if (finished) break;
       await using folder = await folderOfOwn();
       const only = { signals: new Set(['logs'] as const) };
       {
@@ -113,7 +115,8 @@ describe('a crash at each file operation', () => {
         await store.rollAll();
       }
     }
-    for (let operations = 0; operations < 36; operations += 3) {
+    for (const operations of placesApart(3)) {
+      if (operations >= 36) break;
       await using folder = await folderOfOwn();
       await mkdir(join(folder.path, 'logs'));
       for (const name of await readdir(join(template.path, 'logs')))
@@ -159,7 +162,8 @@ describe('a crash at each file operation of an erasure', () => {
       await store.rollAll();
     }
     let finished = false;
-    for (let operations = 0; !finished; operations += 5) {
+    for (const operations of placesApart(5)) {
+      if (finished) break;
       await using folder = await folderOfOwn();
       await cp(template.path, folder.path, { recursive: true });
       const hot = [marked(5, 'demo'), marked(6, 'mine')];
