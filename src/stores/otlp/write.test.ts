@@ -342,11 +342,13 @@ describe('when the far side is not well', () => {
       sessions.add(stream.session);
     });
     const store = open(endpoint, { deadlineMs: 200, stallMs: 50 });
-    const results = await Promise.all([1, 2, 3].map(() => store.write(batch(bytes(1, 1)), never)));
+    const results = await Promise.all(Array.from({ length: 20 }, () => store.write(batch(bytes(1, 1)), never)));
     for (const result of results) expect(result).toMatchObject({ kind: 'retry', reason: 'no answer within 0.2 s' });
     await store.write(batch(bytes(1, 1)), never);
     expect(sessions.size).toBe(1);
-    expect(pings).toBe(2);
+    // One for those that wait at a time, which on a busy machine are not all of the twenty; and one for the last call.
+    expect(pings).toBeGreaterThanOrEqual(2);
+    expect(pings).toBeLessThan(10);
   });
 
   it('half-open: the connection is given up, the next call opens another', async () => {
