@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startCluster } from './kit/cluster.ts';
-import { itShowsWhatIsCollected } from './kit/collected.ts';
-import { kubectl, run } from './kit/kubernetes.ts';
+import { deploy, itShowsWhatIsCollected, remove } from './kit/collected.ts';
+import { run } from './kit/kubernetes.ts';
 import {
   imagesOf,
   install,
@@ -24,13 +23,12 @@ let said: string;
 beforeAll(async () => {
   await startCluster([...(await imagesOf('--set', 'profile=embedded')), 'localhost/telemetrygen:1']);
   said = await install('--set', 'profile=embedded');
-  // After the agent: what finds nobody at its endpoint may wait two minutes until it tries again.
-  await kubectl('apply', '-f', fileURLToPath(new URL('workloads.yaml', import.meta.url)));
+  await deploy();
   api = await rest();
 }, 600_000);
 afterAll(async () => {
   await api?.[Symbol.asyncDispose]();
-  await removeNamespace('market');
+  await remove();
   await removeNamespace(namespace);
 }, 200_000);
 

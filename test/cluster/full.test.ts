@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Forwarded, forward, get, startCluster } from './kit/cluster.ts';
-import { itShowsWhatIsCollected } from './kit/collected.ts';
+import { deploy, itShowsWhatIsCollected, remove } from './kit/collected.ts';
 import { kubectl, run } from './kit/kubernetes.ts';
 import { differences, type LoadResult, startLoad } from './kit/load.ts';
 import {
@@ -26,15 +25,14 @@ let otlp: Forwarded;
 beforeAll(async () => {
   await startCluster([...(await imagesOf()), 'localhost/telemetrygen:1']);
   await install();
-  // After the agent: what finds nobody at its endpoint may wait two minutes until it tries again.
-  await kubectl('apply', '-f', fileURLToPath(new URL('workloads.yaml', import.meta.url)));
+  await deploy();
   api = await rest();
   otlp = await forward(`${namespace}/watchingcat-backend:4317`);
 }, 900_000);
 afterAll(async () => {
   await api?.[Symbol.asyncDispose]();
   await otlp?.[Symbol.asyncDispose]();
-  await removeNamespace('market');
+  await remove();
   await removeNamespace(namespace);
 }, 200_000);
 

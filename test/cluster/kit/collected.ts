@@ -1,10 +1,25 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { metricNames } from '../../kit/metric-names.ts';
 import { get } from './cluster.ts';
 import { kubectl } from './kubernetes.ts';
-import { pods, type Rest, within } from './release.ts';
+import { pods, type Rest, removeNamespace, within } from './release.ts';
 
-// What the REST API shows of workloads.yaml and of the cluster, with nothing configured: the same whichever store keeps it.
+// What the REST API shows of workloads.yaml, of states.yaml and of the cluster, with nothing configured: the same whichever store keeps it.
+
+/** After the agent: what finds nobody at its endpoint may wait two minutes until it tries again. */
+export async function deploy(): Promise<void> {
+  for (const file of ['workloads.yaml', 'states.yaml'])
+    await kubectl('apply', '-f', fileURLToPath(new URL(`../${file}`, import.meta.url)));
+  const status = { phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory.' };
+  const patch = JSON.stringify({ status });
+  await kubectl('patch', 'pod', 'evicted', '-n', 'states', '--subresource=status', '--type=merge', '-p', patch);
+}
+
+export async function remove(): Promise<void> {
+  await removeNamespace('market');
+  await removeNamespace('states');
+}
 
 interface Summary {
   readonly node: { readonly memory: { workingSetBytes: number }; readonly cpu: { usageNanoCores: number } };
@@ -151,6 +166,126 @@ export function itShowsWhatIsCollected(api: () => Rest): void {
         owner: { kind: 'Deployment', name: 'checkout' },
         memoryBytes: { request: 32 * 2 ** 20, limit: 128 * 2 ** 20 },
       });
+    });
+
+    it('show pods of every owner and in every state by kubectl’s word', async () => {
+      type PodRow = { name: string; status: string | null; node: string; owner: { kind: string; name: string } | null };
+      // No receiver tells how far init containers have come, nor whether one that failed waits already.
+      const ours: Record<string, string> = { 'Init:0/1': 'Pending', 'Init:Error': 'Init:CrashLoopBackOff' };
+      const short = (name: string) => name.replace(/(-[a-z0-9]{8,10})?-[a-z0-9]{5}$/, '');
+      const ask = async () => {
+        const { pods: rows } = await api().ask<{ pods: readonly PodRow[] }>('/api/v1/k8s/pods', {
+          namespace: 'states',
+        });
+        const lines = (await kubectl('get', 'pods', '-n', 'states', '--no-headers')).split('\n').filter(Boolean);
+        const told = lines.map((line) => line.split(/\s+/) as [name: string, ready: string, word: string]);
+        return {
+          rows,
+          kubectl: told.map(([name, , word]) => `${short(name)} ${ours[word] ?? word}`),
+          shown: told.map(([name]) => `${short(name)} ${rows.find((row) => row.name === name)?.status}`),
+        };
+      };
+      const expected = [
+        'done Completed',
+        'evicted Evicted',
+        'hungry Running',
+        'imageless ErrImageNeverPull',
+        'ledger-0 Running',
+        'ledger-1 Running',
+        'migrating Init:CrashLoopBackOff',
+        'preparing Pending',
+        'probe Running',
+        'stumbling Running',
+        'undone Error',
+      ];
+      const { rows } = await within(
+        150,
+        ask,
+        ({ kubectl: told, shown }) => `${told}` === `${expected}` && `${shown}` === `${expected}`,
+      );
+      const row = (start: string) => rows.find(({ name }) => name.startsWith(start));
+      expect(row('evicted')).toMatchObject({ node: '' });
+      expect(row('ledger-0')).toMatchObject({ node: 'node1', owner: { kind: 'StatefulSet', name: 'ledger' } });
+      expect(row('probe')).toMatchObject({ node: 'node1', owner: { kind: 'DaemonSet', name: 'probe' } });
+      expect(row('migrating')).toMatchObject({ owner: { kind: 'Deployment', name: 'migrating' } });
+      const filter = async (query: Record<string, string>) => {
+        const { pods } = await api().ask<{ pods: readonly PodRow[] }>('/api/v1/k8s/pods', query);
+        return pods.map(({ name }) => name);
+      };
+      expect(await filter({ status: 'Evicted' })).toEqual(['evicted']);
+      expect(await filter({ namespace: 'states', node: 'node1', status: 'Error' })).toEqual([row('undone')!.name]);
+    });
+
+    it('make no service of a pod that sends nothing: it is only measured, and events tell of it', async () => {
+      const { services } = await api().ask<{ services: readonly { name: string }[] }>('/api/v1/services');
+      const names = services.map(({ name }) => name);
+      for (const name of ['evicted', 'imageless', 'ledger', 'preparing', 'probe']) expect(names).not.toContain(name);
+      expect(names).toContain('migrating'); // it writes a line
+    });
+
+    it.each([
+      ['stumbling', 'Error'],
+      ['hungry', 'OOMKilled'],
+    ])('show that %s runs, and why it ended before: %s', async (name, reason) => {
+      type Container = { name: string; ready: boolean; restarts: number; reason: null; lastTerminatedReason: string };
+      type PodRow = { name: string; status: string; containers: readonly Container[] };
+      const row = await within(
+        150,
+        async () =>
+          (await api().ask<{ pods: readonly PodRow[] }>('/api/v1/k8s/pods', { namespace: 'states' })).pods.find(
+            (pod) => pod.name === name,
+          ),
+        (row) => row?.status === 'Running' && row.containers[0]?.lastTerminatedReason !== null,
+      );
+      const [pod] = (await pods('states')).filter(({ metadata }) => metadata.name === name);
+      const [told] = pod!.status.containerStatuses;
+      expect(told).toMatchObject({ restartCount: 1, lastState: { terminated: { reason } } });
+      const container = { name: 'main', ready: true, restarts: 1, reason: null, lastTerminatedReason: reason };
+      expect(row!.containers).toMatchObject([container]);
+    });
+
+    it('show workloads of every kind as kubectl does', async () => {
+      type Row = { kind: string; name: string; desired: number; ready: number; status: string };
+      const columns =
+        '-o=jsonpath={range .items[*]}{.kind} {.metadata.name} {.spec.replicas}{.spec.completions}' +
+        '{.status.desiredNumberScheduled} {.status.readyReplicas}{.status.succeeded}{.status.numberReady}{"\\n"}{end}';
+      const kinds = 'deployments,statefulsets,daemonsets,jobs';
+      const ask = async () => {
+        const { workloads } = await api().ask<{ workloads: readonly Row[] }>('/api/v1/k8s/workloads', {
+          namespace: 'states',
+        });
+        return {
+          rows: workloads.map(({ kind, name, desired, ready }) => `${kind} ${name} ${desired} ${ready || ''}`).sort(),
+          kubectl: (await kubectl('get', kinds, '-n', 'states', columns)).split('\n').filter(Boolean).sort(),
+          words: Object.fromEntries(workloads.map(({ name, status }) => [name, status])),
+        };
+      };
+      const { words } = await within(90, ask, ({ rows, kubectl: lines }) => `${rows}` === `${lines}`);
+      expect(words).toEqual({
+        done: 'Complete',
+        ledger: 'Healthy',
+        migrating: 'Progressing',
+        probe: 'Healthy',
+        undone: 'Failed',
+      });
+    });
+
+    it('show that the node is cordoned, and that it no longer is', async () => {
+      const word = async () => (await kubectl('get', 'node', 'node1', '--no-headers')).split(/\s+/)[1];
+      type NodeRow = { status: string; unschedulable: boolean | null };
+      const shown = async () => {
+        const [node] = (await api().ask<{ nodes: readonly NodeRow[] }>('/api/v1/k8s/nodes')).nodes;
+        return `${node?.status}${node?.unschedulable === true ? ',SchedulingDisabled' : ''}`;
+      };
+      try {
+        await kubectl('cordon', 'node1');
+        await within(90, shown, (said) => said === 'Ready,SchedulingDisabled');
+        expect(await word()).toBe('Ready,SchedulingDisabled');
+      } finally {
+        await kubectl('uncordon', 'node1');
+      }
+      await within(90, shown, (said) => said === 'Ready');
+      expect(await word()).toBe('Ready');
     });
 
     it('show events of the cluster', async () => {

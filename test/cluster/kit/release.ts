@@ -60,7 +60,7 @@ interface Pods {
       phase: string;
       podIP: string;
       conditions: readonly { type: string; status: string }[];
-      containerStatuses: readonly { restartCount: number }[];
+      containerStatuses: readonly { restartCount: number; lastState: { terminated?: { reason: string } } }[];
     };
   }[];
 }
