@@ -54,6 +54,23 @@ it('has every pod of the contract running and ready', async () => {
 
 itShowsWhatIsCollected(() => api);
 
+it('has the cluster’s events, and no other log, under their alias in Elasticsearch, as Grafana asks for them', async () => {
+  await using elasticsearch = await forward(`${namespace}/elasticsearch:9200`);
+  const found = async (query: string) => {
+    const url = `http://${elasticsearch.address}/watchingcat-events/_search?q=${encodeURIComponent(query)}`;
+    const { hits } = (await (await fetch(url)).json()) as { hits: { total: { value: number } } };
+    return hits.total.value;
+  };
+  const ofPod =
+    'k8s_event.type:Warning AND k8s_event.kind:Pod AND k8s_event.namespace:/(market)/ AND k8s_event.name:/(broken-.*)/';
+  await within(
+    60,
+    () => found(ofPod),
+    (count) => count > 0,
+  );
+  expect(await found('*:* NOT _exists_:k8s_event.reason')).toBe(0);
+});
+
 describe('what pods may', () => {
   it('meets Pod Security `restricted`, but for the agent, which reads files of its node', async () => {
     const { stderr } = await run('kubectl', [
