@@ -73,6 +73,9 @@ export interface ReceiveLogger {
   error(fields: object, message: string): void;
 }
 
+/** Connections that wait to be accepted: what Linux allows by default. Past it each comes again after one, three, seven seconds. */
+const backlog = 4096;
+
 /**
  * Opens a server's port; `onError` hears what goes wrong from then on.
  * @throws the error of `listen`, such as EADDRINUSE.
@@ -85,7 +88,7 @@ export async function bind(
 ): Promise<AddressInfo> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port, backlog: 1024 }, () => {
+    server.listen({ host, port, backlog }, () => {
       server.off('error', reject);
       resolve();
     });

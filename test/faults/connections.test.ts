@@ -173,9 +173,22 @@ describe('B24 more connections than there may be', () => {
     // 8,192 may be open, the first among them. An idle one is told after a while that it was too slow, and its place is free
     // again, possibly before the last one came: so the count is held against what each of them was told.
     const idle = Array.from({ length: 10_000 }, () => open(world.httpPort, ''));
+    const inUse = () => world.metric('watchingcat_receiver_connections{listener="http"}');
     const refused = () => world.metric('watchingcat_receiver_connections_refused_total{listener="http"}');
-    await eventually(refused, (count) => count > 0, 60_000);
-    expect(await world.metric('watchingcat_receiver_connections{listener="http"}')).toBeLessThanOrEqual(8192);
+    await eventually(
+      async () => {
+        const count = await refused();
+        // On a busy machine the last ones come when the first have gone already.
+        if (count === 0 && idle.length < 18_000) {
+          await sleep(1_000);
+          for (let more = 0; more < 1_000; more++) idle.push(open(world.httpPort, ''));
+        }
+        return count;
+      },
+      (count) => count > 0,
+      60_000,
+    );
+    expect(await inUse()).toBeLessThanOrEqual(8192);
     // One that is open is served, and the other door is not concerned.
     await serve();
     expect((await rawGrpc(world.grpcPort, [Buffer.alloc(5)])).grpcStatus).toBe(0);
@@ -184,7 +197,6 @@ describe('B24 more connections than there may be', () => {
     // those are open here when the process has none left.
     const told: Buffer[] = [];
     for (const each of idle) void each.told.then((words) => told.push(words));
-    const inUse = () => world.metric('watchingcat_receiver_connections{listener="http"}');
     await eventually(inUse, (count) => count <= 1, 300_000);
     await sleep(2_000);
     expect(await refused()).toBe(told.filter((each) => each.length === 0).length);
