@@ -43,7 +43,7 @@ const shows: readonly { command: RegExp; shown: RegExp }[] = [
   { command: /--dry-run > manifests\.yaml/, shown: /sized down|are asked for/ },
   { command: /get pods/, shown: /watchingcat-otel-agent-\S+ +1\/1 +Running/ },
   { command: /helm test/, shown: /Phase: +Succeeded/ },
-  { command: /watchingcat\.js services/, shown: /SERVICE[\s\S]*coredns/ },
+  { command: /watchingcat\.js services/, shown: /SERVICE[\s\S]*kubernetes-apiserver/ },
   { command: /logs --namespace kube-system/, shown: /coredns/i },
   { command: /watchingcat\.js events/, shown: /Pulled|Created|Started|Scheduled/ },
   { command: /sum by \(namespace\) \(pod_memory_usage_bytes\)/, shown: /namespace="?observability/ },
