@@ -11,6 +11,7 @@ import type { ShelfKind } from './kind.ts';
 import type { FileEntry } from './manifest.ts';
 import { encodeParquet } from './parquet.ts';
 import type { RollUp } from './rollup.ts';
+import { sorted, wordsOf } from './sort.ts';
 
 // The rows of one generation into files, an entry of the manifest for each hour.
 
@@ -140,64 +141,6 @@ function chunksOf(
   }
   const order = chosen.subarray(0, count);
   return gather(rows.specs, chunks, kind.sortBy === undefined ? order : sorted(rows, order, kind.sortBy), wanted);
-}
-
-/** By id, then by time. Ids are few: they are sorted, and rows are counted into their places, in which most are in order. */
-function sorted(rows: Rows, order: Uint32Array, [idName, timeName]: readonly [string, string]): Uint32Array {
-  const ids = wordsOf(rows, idName);
-  const times = wordsOf(rows, timeName);
-  const numbers = new Map<number, Map<number, number>>();
-  const seen: { high: number; low: number; count: number }[] = [];
-  const numberOf = new Uint32Array(order.length);
-  for (const [at, row] of order.entries()) {
-    const low = ids[row * 2]!;
-    const high = ids[row * 2 + 1]!;
-    let same = numbers.get(high);
-    if (same === undefined) {
-      same = new Map();
-      numbers.set(high, same);
-    }
-    let number = same.get(low);
-    if (number === undefined) {
-      number = seen.length;
-      same.set(low, number);
-      seen.push({ high, low, count: 0 });
-    }
-    seen[number]!.count++;
-    numberOf[at] = number;
-  }
-  const places = new Uint32Array(seen.length);
-  const ranks = seen.map((_, number) => number);
-  ranks.sort((a, b) => seen[a]!.high - seen[b]!.high || seen[a]!.low - seen[b]!.low);
-  let place = 0;
-  for (const number of ranks) {
-    places[number] = place;
-    place += seen[number]!.count;
-  }
-  const out = new Uint32Array(order.length);
-  for (const [at, row] of order.entries()) out[places[numberOf[at]!]!++] = row;
-  const before = (a: number, b: number) => times[a * 2 + 1]! - times[b * 2 + 1]! || times[a * 2]! - times[b * 2]!;
-  for (const [number, { count }] of seen.entries()) {
-    const part = out.subarray(places[number]! - count, places[number]!);
-    for (let i = 1; i < part.length; i++) {
-      if (before(part[i - 1]!, part[i]!) <= 0) continue;
-      part.sort(before);
-      break;
-    }
-  }
-  return out;
-}
-
-/** A column of 64-bit numbers over all chunks, as pairs of halves. */
-function wordsOf(rows: Rows, name: string): Uint32Array {
-  const at = rows.specs.findIndex((spec) => spec.name === name);
-  const out = new Uint32Array(rows.count * 2);
-  let next = 0;
-  for (const chunk of rows.chunks()) {
-    out.set(chunk.columns[at]!.u32.subarray(0, chunk.rows * 2), next);
-    next += chunk.rows * 2;
-  }
-  return out;
 }
 
 /** Rows of the dictionary whose ids these facts have. */
