@@ -97,7 +97,15 @@ export class Reader {
   next(): boolean {
     const start = this.valueEnd;
     if (start >= this.end) return false;
-    const position = this.tagAt(start);
+    const first = this.buffer[start]!;
+    let position: number;
+    // Fields 1 to 15, and lengths below 128, are all that most messages have.
+    if (first >= 8 && first < 0x80) {
+      this.tagStart = start;
+      this.field = first >>> 3;
+      this.wireType = first & 7;
+      position = start + 1;
+    } else position = this.tagAt(start);
     this.valueStart = position;
     switch (this.wireType) {
       case wireVarint:
@@ -110,6 +118,12 @@ export class Reader {
         this.valueEnd = position + 4;
         break;
       case wireBytes: {
+        const size = position < this.end ? this.buffer[position]! : 0x80;
+        if (size < 0x80) {
+          this.valueStart = position + 1;
+          this.valueEnd = position + 1 + size;
+          break;
+        }
         this.#varint(position);
         if (this.#high !== 0) throw malformed('a length beyond 32 bits', position);
         this.valueStart = this.valueEnd;

@@ -98,7 +98,9 @@ export class AttributeWriter {
   #stamp = 0;
   #row = 0;
   /** Where KeyValues of this record lie in pairs of start and end: needed again only where a key comes twice. */
-  #pairs: number[] = [];
+  readonly #pairs: number[] = [];
+  /** Numbers in it that count: emptying an array would give up its memory for each record. */
+  #pairsUsed = 0;
   #twice = false;
   #last: Key | undefined;
 
@@ -110,13 +112,14 @@ export class AttributeWriter {
     this.#row = row;
     this.#stamp++;
     this.#jsonStart = this.#sink.buffer.used;
-    this.#pairs.length = 0;
+    this.#pairsUsed = 0;
     this.#twice = false;
   }
 
   /** @param start first byte of a KeyValue message in `bytes`. */
   add(bytes: Uint8Array, start: number, limit: number): void {
-    this.#pairs.push(start, limit);
+    this.#pairs[this.#pairsUsed++] = start;
+    this.#pairs[this.#pairsUsed++] = limit;
     let keyStart = start + 2;
     let keyEnd = keyStart + bytes[start + 1]!;
     let valueFrom = keyEnd + 2;
@@ -152,7 +155,7 @@ export class AttributeWriter {
     } else anyValue(bytes, valueFrom, valueTo);
     const { buffer, keys, promoted } = this.#sink;
     let key = this.#last?.next;
-    if (key === undefined || !sameBytes(key.bytes, bytes, keyStart, keyEnd)) {
+    if (key === undefined || !sameBytes(key, bytes, keyStart, keyEnd)) {
       key = keys.find(bytes, keyStart, keyEnd);
       if (this.#last !== undefined) this.#last.next = key;
     }
@@ -220,7 +223,7 @@ export class AttributeWriter {
   /** A key came twice, which OTLP forbids: the last one counts, as in every map. Written anew without the earlier ones. */
   #again(bytes: Uint8Array): void {
     const last = new Map<string, [number, number]>();
-    for (let i = 0; i < this.#pairs.length; i += 2) {
+    for (let i = 0; i < this.#pairsUsed; i += 2) {
       const start = this.#pairs[i]!;
       const limit = this.#pairs[i + 1]!;
       let name = '';
@@ -238,7 +241,7 @@ export class AttributeWriter {
     for (const key of keys.all()) if (key.record === this.#stamp) key.record = -1;
     buffer.used = this.#jsonStart;
     const pairs = [...last.values()];
-    this.#pairs.length = 0;
+    this.#pairsUsed = 0;
     this.#twice = false;
     for (const [start, limit] of pairs) this.add(bytes, start, limit);
   }

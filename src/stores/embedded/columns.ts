@@ -1,6 +1,7 @@
 import duckdb from '@duckdb/node-bindings';
 import { Dictionary, isText, putBytes } from './dictionary.ts';
 import { chunkBytesMax, chunkRows, codedBytesMax, codedNewMax, codedValuesMax, spareBytesMax } from './limits.ts';
+import { copyBytes, viewOf } from './views.ts';
 
 // Hot rows: columns in memory, filled without an object or a call per value. DuckDB reads them through a table function
 // (hot.ts), and a roll writes them as Parquet (parquet.ts), whose encodings they have already: numbers little endian,
@@ -71,6 +72,7 @@ class Spare {
 const spare = new Spare();
 
 const noBytes = new Uint8Array(0);
+const noView = new DataView(noBytes.buffer);
 
 /** One column of the chunk that is being filled. A value that is not set is NULL. */
 export class Column implements ColumnData {
@@ -81,6 +83,7 @@ export class Column implements ColumnData {
   codes!: Uint16Array<ArrayBuffer>;
   valid!: Uint32Array<ArrayBuffer>;
   heap: Uint8Array<ArrayBuffer> = noBytes;
+  #heapView = noView;
   heapUsed = 0;
   /** Of the value in the heap that was set last. */
   #heapLast = 0;
@@ -116,6 +119,7 @@ export class Column implements ColumnData {
     this.valid = new Uint32Array(spare.take(chunkRows / 8)).fill(0);
     // As much as the last chunk took: it will be about the same.
     this.heap = this.heapUsed === 0 ? noBytes : new Uint8Array(spare.take(heapSize(this.heapUsed)));
+    this.#heapView = new DataView(this.heap.buffer);
     this.heapUsed = 0;
     this.#heapLast = 0;
   }
@@ -160,9 +164,13 @@ export class Column implements ColumnData {
 
   /** 16 bytes, most significant first. */
   setUuid(row: number, source: Uint8Array, at: number): void {
-    const { bytes } = this;
-    const to = row * 16;
-    for (let i = 0; i < 16; i++) bytes[to + i] = source[at + i]!;
+    const from = viewOf(source);
+    const { u32 } = this;
+    const to = row * 4;
+    u32[to] = from.getUint32(at, true);
+    u32[to + 1] = from.getUint32(at + 4, true);
+    u32[to + 2] = from.getUint32(at + 8, true);
+    u32[to + 3] = from.getUint32(at + 12, true);
     this.#set(row);
   }
 
@@ -191,7 +199,7 @@ export class Column implements ColumnData {
     this.clear(row);
     const used = this.heapUsed + end - start + 4;
     if (used > this.heap.length) this.#grow(used);
-    putBytes(this.heap, this.heapUsed, source, start, end);
+    putBytes(this.heap, this.#heapView, this.heapUsed, source, start, end);
     this.#heapLast = this.heapUsed;
     this.heapUsed = used;
     this.#set(row);
@@ -227,6 +235,7 @@ export class Column implements ColumnData {
     const grown = new Uint8Array(spare.take(heapSize(Math.max(size, 4096))));
     grown.set(this.heap.subarray(0, this.heapUsed));
     this.heap = grown;
+    this.#heapView = new DataView(grown.buffer);
   }
 }
 
@@ -253,6 +262,7 @@ export class Rows {
   count = 0;
   /** Room for what is written before it is known how long it becomes. Nobody owns it from one row to the next. */
   scratch = new Uint8Array(64 * 1024);
+  #scratchView = new DataView(this.scratch.buffer);
   used = 0;
   readonly #full: Chunk[] = [];
   readonly #byName = new Map<string, Column>();
@@ -342,15 +352,14 @@ export class Rows {
     const grown = new Uint8Array(Math.max(this.scratch.length * 2, this.used + size));
     grown.set(this.scratch.subarray(0, this.used));
     this.scratch = grown;
+    this.#scratchView = new DataView(grown.buffer);
   }
 
   /** Copies bytes into the scratch. */
   copy(source: Uint8Array, start: number, end: number): void {
     const size = end - start;
     this.reserve(size);
-    const { scratch, used } = this;
-    if (size < 48) for (let i = 0; i < size; i++) scratch[used + i] = source[start + i]!;
-    else scratch.set(source.subarray(start, end), used);
-    this.used = used + size;
+    copyBytes(this.scratch, this.#scratchView, this.used, source, start, end);
+    this.used += size;
   }
 }

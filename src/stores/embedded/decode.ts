@@ -20,8 +20,23 @@ export interface DecodeTarget {
   readonly retentionMs: number;
 }
 
+const empty = new Uint8Array(0);
+
 /** Separates the texts of a span that are searched together; occurs in none. */
 const separator = 0x1f;
+
+/** Where texts of one record lie that are searched together. */
+class Texts {
+  /** Pairs of start and end. */
+  readonly places: number[] = [];
+  /** Numbers in it that count: emptying an array would give up its memory for each record. */
+  used = 0;
+
+  add(start: number, end: number): void {
+    this.places[this.used++] = start;
+    this.places[this.used++] = end;
+  }
+}
 
 export interface Decoder {
   /** @param index of the frame in its batch, for refusals. */
@@ -86,15 +101,16 @@ export function traceDecoder(target: DecodeTarget): Decoder {
   const status = column('status');
   const name = column('name');
   const searchText = column('search_text');
-  /** Pairs of start and end of texts that are searched. */
-  const texts: number[] = [];
+  const texts = new Texts();
+  const span = new Reader(empty);
+  const message = new Reader(empty);
 
   return {
     decode(frame, index, refused) {
       const { body } = frame;
       const came = received(frame);
       eachRow(target, attributes, body, (row, number, origin, start, end) => {
-        texts.length = 0;
+        texts.used = 0;
         let traceAt = -1;
         let spanAt = -1;
         let parentAt = -1;
@@ -106,7 +122,7 @@ export function traceDecoder(target: DecodeTarget): Decoder {
         let endHigh = 0;
         let kindValue = 0;
         let code = 0;
-        const span = new Reader(body, start, end);
+        span.over(body, start, end);
         while (span.next()) {
           switch (span.field) {
             case 1:
@@ -140,10 +156,10 @@ export function traceDecoder(target: DecodeTarget): Decoder {
               eventTexts(body, span.valueStart, span.valueEnd, texts);
               break;
             case 15: {
-              const message = span.message();
+              message.over(body, span.valueStart, span.valueEnd);
               while (message.next()) {
                 if (message.field === 3) code = message.int32();
-                else if (message.field === 2) texts.push(message.valueStart, message.valueEnd);
+                else if (message.field === 2) texts.add(message.valueStart, message.valueEnd);
               }
               break;
             }
@@ -177,12 +193,13 @@ export function traceDecoder(target: DecodeTarget): Decoder {
         service.setBytes(row, origin.service, 0, origin.service.length);
         const nameCode = rollUp.text(body, nameStart, nameEnd);
         name.setFrom(row, rollUp.names, nameCode);
-        if (texts.length > 0) {
+        if (texts.used > 0) {
           const from = buffer.used;
-          for (let i = 0; i < texts.length; i += 2) {
+          const { places } = texts;
+          for (let i = 0; i < texts.used; i += 2) {
             buffer.reserve(1);
             if (i > 0) buffer.scratch[buffer.used++] = separator;
-            buffer.copy(body, texts[i]!, texts[i + 1]!);
+            buffer.copy(body, places[i]!, places[i + 1]!);
           }
           searchText.setText(row, buffer.scratch, from, buffer.used);
         }
@@ -233,10 +250,10 @@ function setDuration(column: Column, row: number, low: number, high: number, end
 const exceptionMessage = Buffer.from('exception.message');
 
 /** An event's name and its exception's message. */
-function eventTexts(body: Uint8Array, start: number, end: number, texts: number[]): void {
+function eventTexts(body: Uint8Array, start: number, end: number, texts: Texts): void {
   const event = new Reader(body, start, end);
   while (event.next()) {
-    if (event.field === 2) texts.push(event.valueStart, event.valueEnd);
+    if (event.field === 2) texts.add(event.valueStart, event.valueEnd);
     else if (event.field === 3) {
       const pair = event.message();
       let matches = false;
@@ -246,7 +263,7 @@ function eventTexts(body: Uint8Array, start: number, end: number, texts: number[
             pair.valueEnd - pair.valueStart === exceptionMessage.length && exceptionMessage.equals(pair.bytes());
         } else if (pair.field === 2 && matches) {
           const any = pair.message();
-          while (any.next()) if (any.field === 1) texts.push(any.valueStart, any.valueEnd);
+          while (any.next()) if (any.field === 1) texts.add(any.valueStart, any.valueEnd);
         }
       }
     }
@@ -264,6 +281,7 @@ export function logDecoder(target: DecodeTarget): Decoder {
   const bodyText = column('body');
   const traceId = column('trace_id');
   const spanId = column('span_id');
+  const log = new Reader(empty);
 
   return {
     decode(frame) {
@@ -279,7 +297,7 @@ export function logDecoder(target: DecodeTarget): Decoder {
         let bodyEnd = 0;
         let eventStart = 0;
         let eventEnd = 0;
-        const log = new Reader(body, start, end);
+        log.over(body, start, end);
         while (log.next()) {
           switch (log.field) {
             case 1:
@@ -341,12 +359,14 @@ export function logDecoder(target: DecodeTarget): Decoder {
   };
 }
 
+const any = new Reader(empty);
+
 /** The text of a body: a string as it is, anything else as JSON. Absent and empty bodies have none. */
 function setBody(buffer: Rows, column: Column, row: number, bytes: Uint8Array, start: number, end: number): void {
   let field = 0;
   let from = 0;
   let to = 0;
-  const any = new Reader(bytes, start, end);
+  any.over(bytes, start, end);
   while (any.next()) {
     field = any.field;
     from = any.valueStart;

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { copyBytes, isAsciiIn, sameIn, viewOf } from './views.ts';
 
 // Values of a column that repeat, each kept once: rows hold a number. Found by their bytes, without a string or an object.
 
@@ -9,6 +10,7 @@ export class Dictionary {
   count = 0;
   /** Values as Parquet's PLAIN encoding has them: four bytes of length, little endian, and the bytes. */
   heap: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
+  #view = new DataView(this.heap.buffer);
   used = 0;
   /** Where in the heap each value's first byte is. */
   starts = new Uint32Array(64);
@@ -35,11 +37,7 @@ export class Dictionary {
 
   /** Whether value `code` has these bytes. */
   #same(code: number, source: Uint8Array, start: number, length: number): boolean {
-    if (this.lengths[code] !== length) return false;
-    const { heap } = this;
-    const at = this.starts[code]!;
-    for (let i = 0; i < length; i++) if (heap[at + i] !== source[start + i]) return false;
-    return true;
+    return this.lengths[code] === length && sameIn(this.#view, this.starts[code]!, source, start, length);
   }
 
   #hash = 0;
@@ -48,10 +46,12 @@ export class Dictionary {
     if (this.#last < this.count && this.#same(this.#last, source, start, length)) return this.#last;
     let hash = length;
     let at = start;
-    for (; at + 4 <= end; at += 4) {
-      const word = source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24);
-      hash = Math.imul(hash ^ word, 0x85ebca6b);
-      hash ^= hash >>> 15;
+    if (length >= 8) {
+      const view = viewOf(source);
+      for (; at + 4 <= end; at += 4) {
+        hash = Math.imul(hash ^ view.getInt32(at, true), 0x85ebca6b);
+        hash ^= hash >>> 15;
+      }
     }
     for (; at < end; at++) hash = Math.imul(hash ^ source[at]!, 0x01000193);
     hash = (hash ^ (hash >>> 13)) >>> 0;
@@ -81,8 +81,9 @@ export class Dictionary {
     const length = end - start;
     if (this.used + length + 4 > this.heap.length) {
       this.heap = grown(this.heap, new Uint8Array(Math.max(this.heap.length * 2, this.used + length + 4)));
+      this.#view = new DataView(this.heap.buffer);
     }
-    this.starts[code] = putBytes(this.heap, this.used, source, start, end);
+    this.starts[code] = putBytes(this.heap, this.#view, this.used, source, start, end);
     this.used += length + 4;
     this.lengths[code] = length;
     this.#hashes[code] = this.#hash;
@@ -127,20 +128,19 @@ function grown<T extends Uint8Array | Uint32Array>(from: T, to: T): T {
 }
 
 /** Writes length and bytes at `at`. @returns where the bytes begin. */
-export function putBytes(heap: Uint8Array, at: number, source: Uint8Array, start: number, end: number): number {
-  const length = end - start;
-  heap[at] = length;
-  heap[at + 1] = length >>> 8;
-  heap[at + 2] = length >>> 16;
-  heap[at + 3] = length >>> 24;
-  const to = at + 4;
-  // A short one is copied before the call for a long one has begun: measured at 48 bytes.
-  if (length < 48) for (let i = 0; i < length; i++) heap[to + i] = source[start + i]!;
-  else heap.set(source.subarray(start, end), to);
-  return to;
+export function putBytes(
+  heap: Uint8Array,
+  view: DataView,
+  at: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  view.setUint32(at, end - start, true);
+  copyBytes(heap, view, at + 4, source, start, end);
+  return at + 4;
 }
 
 export function isText(source: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (source[at]! >= 0x80) return isUtf8(source.subarray(start, end));
-  return true;
+  return isAsciiIn(source, start, end) || isUtf8(source.subarray(start, end));
 }

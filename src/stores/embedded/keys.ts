@@ -1,4 +1,5 @@
 import { keyChainMax, keysTrackedMax, promotedMax, promotedShareMin } from './limits.ts';
+import { sameIn, viewOf } from './views.ts';
 
 // Attribute keys of one signal: recognised by their bytes, counted, and the most frequent given a column of their own.
 
@@ -17,6 +18,7 @@ export function promotedColumn(key: string): string {
 
 export class Key {
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly text: string;
   /** `"key":` as JSON. */
   readonly json: Uint8Array;
@@ -37,6 +39,7 @@ export class Key {
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.view = viewOf(bytes);
     this.text = Buffer.from(bytes).toString('utf8');
     this.json = Buffer.from(`${JSON.stringify(this.text)}:`);
   }
@@ -64,7 +67,7 @@ export class KeyTable {
     for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
     const chain = this.#byHash.get(hash);
     if (chain !== undefined) {
-      for (const key of chain) if (sameBytes(key.bytes, bytes, start, end)) return key;
+      for (const key of chain) if (sameBytes(key, bytes, start, end)) return key;
       if (chain.length >= keyChainMax) {
         this.untracked = true;
         return undefined;
@@ -117,10 +120,8 @@ export class KeyTable {
   }
 }
 
-export function sameBytes(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (key.length !== end - start) return false;
-  for (let i = 0; i < key.length; i++) if (key[i] !== bytes[start + i]) return false;
-  return true;
+export function sameBytes(key: Key, bytes: Uint8Array, start: number, end: number): boolean {
+  return key.bytes.length === end - start && sameIn(key.view, 0, bytes, start, end - start);
 }
 
 /**
