@@ -74,6 +74,19 @@ const spare = new Spare();
 const noBytes = new Uint8Array(0);
 const noView = new DataView(noBytes.buffer);
 
+/** Where some parts of a record lie. */
+export class Places {
+  /** Pairs of start and end. */
+  readonly places: number[] = [];
+  /** Numbers in it that count: emptying an array would give up its memory for each record. */
+  used = 0;
+
+  add(start: number, end: number): void {
+    this.places[this.used++] = start;
+    this.places[this.used++] = end;
+  }
+}
+
 /** One column of the chunk that is being filled. A value that is not set is NULL. */
 export class Column implements ColumnData {
   readonly spec: ColumnSpec;
@@ -205,6 +218,34 @@ export class Column implements ColumnData {
     this.#set(row);
   }
 
+  /**
+   * Bytes without some of them. Not for a column with a dictionary.
+   * @param cuts pairs of start and end of what is left out, one after the other.
+   */
+  setBytesWithout(row: number, source: Uint8Array, start: number, end: number, cuts: Places): void {
+    const { places, used: cutsUsed } = cuts;
+    let length = end - start;
+    for (let i = 0; i < cutsUsed; i += 2) length -= places[i + 1]! - places[i]!;
+    this.clear(row);
+    const used = this.heapUsed + length + 4;
+    if (used > this.heap.length) this.#grow(used);
+    const { heap } = this;
+    const view = this.#heapView;
+    let at = this.heapUsed;
+    view.setUint32(at, length, true);
+    at += 4;
+    let from = start;
+    for (let i = 0; i <= cutsUsed; i += 2) {
+      const to = i < cutsUsed ? places[i]! : end;
+      copyBytes(heap, view, at, source, from, to);
+      at += to - from;
+      if (i < cutsUsed) from = places[i + 1]!;
+    }
+    this.#heapLast = this.heapUsed;
+    this.heapUsed = used;
+    this.#set(row);
+  }
+
   /** Sets it where it is UTF-8, and says whether it was. */
   setIfText(row: number, source: Uint8Array, start: number, end: number): boolean {
     const { dictionary } = this;
@@ -219,10 +260,11 @@ export class Column implements ColumnData {
     return true;
   }
 
-  /** Text; what is not UTF-8 in it becomes U+FFFD, as DuckDB takes nothing else. */
-  setText(row: number, source: Uint8Array, start: number, end: number): void {
-    if (this.setIfText(row, source, start, end)) return;
+  /** Text; what is not UTF-8 in it becomes U+FFFD, as DuckDB takes nothing else. @returns whether all of it was. */
+  setText(row: number, source: Uint8Array, start: number, end: number): boolean {
+    if (this.setIfText(row, source, start, end)) return true;
     this.setString(row, Buffer.from(source.buffer, source.byteOffset + start, end - start).toString('utf8'));
+    return false;
   }
 
   setString(row: number, text: string): void {

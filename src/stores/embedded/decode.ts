@@ -2,7 +2,7 @@ import type { Frame } from '../../base/index.ts';
 import { eachRecord, Reader } from '../../otlp/index.ts';
 import type { Refusal } from '../contract.ts';
 import { AttributeWriter, writeAny } from './attributes.ts';
-import type { Column, Rows } from './columns.ts';
+import { type Column, Places, type Rows } from './columns.ts';
 import type { KeyTable } from './keys.ts';
 import { futureMaxMs } from './limits.ts';
 import type { Origin, Origins } from './origins.ts';
@@ -24,19 +24,6 @@ const empty = new Uint8Array(0);
 
 /** Separates the texts of a span that are searched together; occurs in none. */
 const separator = 0x1f;
-
-/** Where texts of one record lie that are searched together. */
-class Texts {
-  /** Pairs of start and end. */
-  readonly places: number[] = [];
-  /** Numbers in it that count: emptying an array would give up its memory for each record. */
-  used = 0;
-
-  add(start: number, end: number): void {
-    this.places[this.used++] = start;
-    this.places[this.used++] = end;
-  }
-}
 
 export interface Decoder {
   /** @param index of the frame in its batch, for refusals. */
@@ -101,7 +88,8 @@ export function traceDecoder(target: DecodeTarget): Decoder {
   const status = column('status');
   const name = column('name');
   const searchText = column('search_text');
-  const texts = new Texts();
+  /** Texts that are searched. */
+  const texts = new Places();
   const span = new Reader(empty);
   const message = new Reader(empty);
 
@@ -250,7 +238,7 @@ function setDuration(column: Column, row: number, low: number, high: number, end
 const exceptionMessage = Buffer.from('exception.message');
 
 /** An event's name and its exception's message. */
-function eventTexts(body: Uint8Array, start: number, end: number, texts: Texts): void {
+function eventTexts(body: Uint8Array, start: number, end: number, texts: Places): void {
   const event = new Reader(body, start, end);
   while (event.next()) {
     if (event.field === 2) texts.add(event.valueStart, event.valueEnd);
@@ -282,6 +270,8 @@ export function logDecoder(target: DecodeTarget): Decoder {
   const traceId = column('trace_id');
   const spanId = column('span_id');
   const log = new Reader(empty);
+  /** What columns have, so that it need not be in the record's bytes as well. */
+  const cuts = new Places();
 
   return {
     decode(frame) {
@@ -293,10 +283,16 @@ export function logDecoder(target: DecodeTarget): Decoder {
         let observedLow = 0;
         let observedHigh = 0;
         let severityNumber = 0;
-        let bodyStart = -1;
+        let bodyAt = -1;
+        let bodyStart = 0;
         let bodyEnd = 0;
         let eventStart = 0;
         let eventEnd = 0;
+        let traceAt = -1;
+        let traceEnd = 0;
+        let spanAt = -1;
+        let spanEnd = 0;
+        let twice = false;
         log.over(body, start, end);
         while (log.next()) {
           switch (log.field) {
@@ -308,6 +304,8 @@ export function logDecoder(target: DecodeTarget): Decoder {
               severityNumber = log.int32();
               break;
             case 5:
+              twice ||= bodyAt >= 0;
+              bodyAt = log.tagStart;
               bodyStart = log.valueStart;
               bodyEnd = log.valueEnd;
               break;
@@ -317,11 +315,17 @@ export function logDecoder(target: DecodeTarget): Decoder {
             case 9:
               if (log.valueEnd - log.valueStart === 16 && !isZero(body, log.valueStart, 16)) {
                 traceId.setUuid(row, body, log.valueStart);
+                twice ||= traceAt >= 0;
+                traceAt = log.tagStart;
+                traceEnd = log.valueEnd;
               }
               break;
             case 10:
               if (log.valueEnd - log.valueStart === 8 && !isZero(body, log.valueStart, 8)) {
                 setId64(spanId, row, body, log.valueStart);
+                twice ||= spanAt >= 0;
+                spanAt = log.tagStart;
+                spanEnd = log.valueEnd;
               }
               break;
             case 11:
@@ -336,9 +340,16 @@ export function logDecoder(target: DecodeTarget): Decoder {
           }
         }
         attributes.finish(body, overflow);
-        raw.setBytes(row, body, start, end);
         if (eventEnd > eventStart) eventName.setText(row, body, eventStart, eventEnd);
-        if (bodyStart >= 0) setBody(buffer, bodyText, row, body, bodyStart, bodyEnd);
+        const isText = bodyAt >= 0 && setBody(buffer, bodyText, row, body, bodyStart, bodyEnd);
+        cuts.used = 0;
+        // In the order in which every encoder writes them; what comes otherwise stays where it is.
+        if (!twice) {
+          if (isText) cuts.add(bodyAt, bodyEnd);
+          if (traceAt >= bodyEnd) cuts.add(traceAt, traceEnd);
+          if (spanAt >= Math.max(bodyEnd, traceEnd)) cuts.add(spanAt, spanEnd);
+        }
+        raw.setBytesWithout(row, body, start, end, cuts);
         const hasTime = timeLow !== 0 || timeHigh !== 0;
         const hasObserved = observedLow !== 0 || observedHigh !== 0;
         const low = hasTime ? timeLow : hasObserved ? observedLow : came.low;
@@ -361,23 +372,26 @@ export function logDecoder(target: DecodeTarget): Decoder {
 
 const any = new Reader(empty);
 
-/** The text of a body: a string as it is, anything else as JSON. Absent and empty bodies have none. */
-function setBody(buffer: Rows, column: Column, row: number, bytes: Uint8Array, start: number, end: number): void {
+/**
+ * The text of a body: a string as it is, anything else as JSON. Absent and empty bodies have none.
+ * @returns whether it is a string, byte for byte: nothing else need be kept of it then.
+ */
+function setBody(buffer: Rows, column: Column, row: number, bytes: Uint8Array, start: number, end: number): boolean {
   let field = 0;
+  let fields = 0;
   let from = 0;
   let to = 0;
   any.over(bytes, start, end);
   while (any.next()) {
     field = any.field;
+    fields++;
     from = any.valueStart;
     to = any.valueEnd;
   }
-  if (field === 0) return;
-  if (field === 1) {
-    column.setText(row, bytes, from, to);
-    return;
-  }
+  if (field === 0) return false;
+  if (field === 1) return column.setText(row, bytes, from, to) && fields === 1;
   const at = buffer.used;
   writeAny(buffer, bytes, start, end, 0);
   column.setBytes(row, buffer.scratch, at, buffer.used);
+  return false;
 }

@@ -45,6 +45,10 @@ interface Read {
   readonly found: Found;
   readonly observed: bigint;
   readonly record: Uint8Array;
+  /** Text of the body; what its bytes hold counts. */
+  readonly body: string | null;
+  readonly traceId: string;
+  readonly spanId: string;
   readonly resource: { [key: string]: Json };
   readonly scopeName: string;
 }
@@ -218,7 +222,7 @@ async function readRecords(
       const least = params.u64(times.least);
       const most = params.u64(times.most);
       const rows = await session.rows(
-        `SELECT ${hot ? "'', rowid" : 'filename, file_row_number'}, observed_time_unix_nano, record, origin FROM ${part.facts}
+        `SELECT ${hot ? "'', rowid" : 'filename, file_row_number'}, observed_time_unix_nano, record, origin, body, trace_id, span_id FROM ${part.facts}
          WHERE time_unix_nano BETWEEN ${least} AND ${most} AND (${places.join(' OR ')})`,
         params,
       );
@@ -235,7 +239,7 @@ async function readRecords(
         });
       }
       const byPlace = new Map(found.map((each) => [`${each.row} ${each.file}`, each]));
-      for (const [file, row, observed, record, origin] of rows) {
+      for (const [file, row, observed, record, origin, body, traceId, spanId] of rows) {
         const each = byPlace.get(`${row} ${file}`);
         if (each === undefined) continue;
         const known = origins.get(origin as bigint) ?? { resource: {}, scopeName: '' };
@@ -243,6 +247,9 @@ async function readRecords(
           found: each,
           observed: observed as bigint,
           record: (record as { bytes: Uint8Array }).bytes,
+          body: body as string | null,
+          traceId: traceId === null ? '' : String(traceId).replaceAll('-', ''),
+          spanId: spanId === null ? '' : (spanId as bigint).toString(16).padStart(16, '0'),
           ...known,
         });
       }
@@ -252,18 +259,12 @@ async function readRecords(
   return page.flatMap((each) => read.get(each) ?? []);
 }
 
-function hexOf(bytes: Uint8Array, size: number): string {
-  if (bytes.length !== size || bytes.every((byte) => byte === 0)) return '';
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
-}
-
-function logRow({ found, observed, record, resource, scopeName }: Read): LogRow {
+/** The record, of its bytes and of the columns that hold what was cut out of them: see `record` in FORMAT.md. */
+function logRow({ found, observed, record, resource, scopeName, traceId, spanId, ...read }: Read): LogRow {
   let severityNumber = 0;
   let severityText = '';
   let eventName = '';
-  let body: Json = null;
-  let traceId = '';
-  let spanId = '';
+  let body: Json = read.body;
   const reader = new Reader(record);
   while (reader.next()) {
     switch (reader.field) {
@@ -275,12 +276,6 @@ function logRow({ found, observed, record, resource, scopeName }: Read): LogRow 
         break;
       case 5:
         body = plainValue(record, reader.valueStart, reader.valueEnd);
-        break;
-      case 9:
-        traceId = hexOf(reader.bytes(), 16);
-        break;
-      case 10:
-        spanId = hexOf(reader.bytes(), 8);
         break;
       case 12:
         eventName = reader.string();
