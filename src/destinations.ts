@@ -12,8 +12,8 @@ import {
 } from './deliver/index.ts';
 import { type PipelineCounters, RefusalAlarm } from './self/index.ts';
 import { withSpanMetrics } from './spanmetrics/index.ts';
-import type { Eraser, Readers } from './stores/contract.ts';
-import { type OtlpStoreOptions, openOtlpStore } from './stores/otlp/index.ts';
+import type { Destination, Eraser, Readers } from './stores/contract.ts';
+import { openOtlpStore } from './stores/otlp/index.ts';
 import { type DeadLetters, type OwnedLog, openLogReader } from './wal/index.ts';
 
 /** A destination that runs. */
@@ -79,12 +79,12 @@ const removedElsewhere: { readonly [destination: string]: string } = {
 function listed(config: Config, version: string): readonly Listed[] {
   const { jaeger, prometheus, elasticsearch } = config;
   const stores: Listed[] = [];
-  if (jaeger !== undefined) {
+  if (jaeger?.queryEndpoint !== undefined) {
     stores.push({
       name: 'jaeger',
-      writes: jaeger.otlpEndpoint === undefined ? [] : ['traces'],
-      answers: jaeger.queryEndpoint === undefined ? [] : ['traces'],
-      store: { kind: 'jaeger', options: { ...jaeger, version } },
+      writes: [], // `startForwarding`
+      answers: ['traces'],
+      store: { kind: 'jaeger', options: { ...jaeger, otlpEndpoint: undefined, version } },
     });
   }
   if (prometheus !== undefined) {
@@ -160,6 +160,13 @@ export async function startDestinations(config: Config, parts: DestinationParts)
       eraser = child;
       add(child, config.embedded);
     }
+    if (config.jaeger?.otlpEndpoint !== undefined) {
+      const { openJaegerStore } = await import('./stores/jaeger/index.ts');
+      await addForwarding('jaeger', ['traces'], config.jaeger, {
+        of: (next) => next.jaeger,
+        open: (given) => openJaegerStore({ ...given, queryEndpoint: undefined, version, clock }).destination,
+      });
+    }
     for (const { name, writes, answers, store } of listed(config, version)) {
       const child = await startStoreThread({
         ...shared(name, writes),
@@ -191,17 +198,9 @@ export async function startDestinations(config: Config, parts: DestinationParts)
       add(child, ['traces']);
     }
     if (config.forward !== undefined) {
-      const forwarding = await startForwarding(forwardOptions(config.forward, version), parts);
-      running.push(forwarding);
-      let current = config.forward;
-      reloads.push({
-        name: forwarding.name,
-        tell(next) {
-          if (next.forward === undefined || isDeepStrictEqual(next.forward, current)) return false;
-          current = next.forward;
-          forwarding.replace(forwardOptions(next.forward, version));
-          return true;
-        },
+      await addForwarding('otlp', signals, config.forward, {
+        of: (next) => next.forward,
+        open: ({ endpoint, access }) => openOtlpStore({ name: 'otlp', endpoint, access, version, clock }),
       });
     }
     return {
@@ -218,11 +217,36 @@ export async function startDestinations(config: Config, parts: DestinationParts)
           return remove === undefined ? [] : [{ destination: name, remove }];
         }),
       },
-      reload: (next) => reloads.filter(({ tell }) => tell(next)).map(({ name }) => name),
+      reload: (next) => [...new Set(reloads.filter(({ tell }) => tell(next)).map(({ name }) => name))],
     };
   } catch (thrown) {
     await Promise.all(running.map(({ stop }) => stop(1_000)));
     throw thrown;
+  }
+
+  /** @param from what of a configuration it is opened with. */
+  async function addForwarding<Given>(
+    name: string,
+    takes: readonly Signal[],
+    given: Given,
+    { of, open }: { of: (config: Config) => Given | undefined; open: (given: Given) => Destination | undefined },
+  ): Promise<void> {
+    let current = given;
+    const forwarding = await startForwarding(name, takes, () => open(current), {
+      ...parts,
+      observer: observerOf(name),
+    });
+    running.push(forwarding);
+    reloads.push({
+      name,
+      tell(next) {
+        const other = of(next);
+        if (other === undefined || isDeepStrictEqual(other, current)) return false;
+        current = other;
+        forwarding.reopen();
+        return true;
+      },
+    });
   }
 
   /** Jaeger counts nothing: what its spans were counted to is in the store of metrics. */
@@ -240,20 +264,26 @@ export async function startDestinations(config: Config, parts: DestinationParts)
   }
 }
 
-function forwardOptions(forward: NonNullable<Config['forward']>, version: string): OtlpStoreOptions {
-  return { name: 'otlp', endpoint: forward.endpoint, access: forward.access, version };
-}
-
 /**
  * In this thread: bytes pass through as they are, so that a thread of its own would only add itself, and what this process
- * wrote to the log a moment ago need not be checked again here.
+ * wrote to the log a moment ago is neither read nor checked again.
+ * @param open the destination, each time that its configuration has changed; undefined where that takes nothing.
  */
 async function startForwarding(
-  options: OtlpStoreOptions,
-  { logs, logDir, deadLetters, counters, logger, clock }: DestinationParts,
-): Promise<Running & { replace(options: OtlpStoreOptions): void }> {
+  name: string,
+  takes: readonly Signal[],
+  open: () => Destination | undefined,
+  {
+    logs,
+    logDir,
+    deadLetters,
+    observer,
+    logger,
+    clock,
+  }: Omit<DestinationParts, 'counters'> & { readonly observer: DeliveryObserver },
+): Promise<Running & { reopen(): void }> {
   const sources = await Promise.all(
-    signals.map(async (signal) => ({
+    takes.map(async (signal) => ({
       signal,
       reader: await openLogReader({
         dir: logDir(signal),
@@ -261,13 +291,16 @@ async function startForwarding(
         tail: logs[signal].tail(),
       }),
       feed: replaceable(logs[signal]),
-      cursor: logs[signal].cursor(options.name),
+      cursor: logs[signal].cursor(name),
       onDamage: (damage: Parameters<OwnedLog['setAside']>[0]) => void logs[signal].setAside(damage),
     })),
   );
-  const observer = counters.destination(options.name);
-  const open = (given: OtlpStoreOptions) => {
-    const destination = openOtlpStore({ ...given, clock });
+  const opened = () => {
+    const destination = open();
+    if (destination === undefined) throw new Error(`${name} takes nothing`);
+    return destination;
+  };
+  const begin = (destination: Destination) => {
     const delivery = startDelivery({
       destination,
       sources,
@@ -283,25 +316,32 @@ async function startForwarding(
     });
     return {
       delivery,
-      takes: destination.takes,
       async close(deadlineMs: number) {
         await delivery.stop(deadlineMs);
         await destination[Symbol.asyncDispose]();
       },
     };
   };
-  let current = open(options);
+  let current = begin(opened());
   let replacing: Promise<void> = Promise.resolve();
   let stopped = false;
   return {
-    name: options.name,
-    takes: current.takes,
+    name,
+    takes: new Set(takes),
     stats: () => current.delivery.stats(),
     replay: (letter, cancel) => current.delivery.replay(letter, cancel),
-    replace(given) {
+    reopen() {
+      let next: Destination;
+      try {
+        next = opened();
+      } catch (thrown) {
+        logger.error({ err: thrown, destination: name }, 'it goes on as it was: its new configuration is wrong');
+        return;
+      }
       replacing = replacing.then(async () => {
         await current.close(1_000);
-        if (!stopped) current = open(given);
+        if (stopped) await next[Symbol.asyncDispose]();
+        else current = begin(next);
       });
     },
     async stop(deadlineMs) {
