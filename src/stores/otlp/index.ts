@@ -1,1 +1,1 @@
-export { type OtlpStoreOptions, openOtlpStore } from './write.ts';
+export { openOtlpStore } from './write.ts';
