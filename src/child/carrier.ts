@@ -69,8 +69,8 @@ export function launchThread(name: string, heapMiB: number): Launch {
     const worker = new Worker(entryPath(import.meta.url, './thread.ts'), {
       name,
       resourceLimits: { maxOldGenerationSizeMb: heapMiB },
-      // Its settings come by message.
-      env: {},
+      // Its settings come by message. Modules that were stripped and compiled before: a third of the CPU of its start.
+      env: pick(process.env, ['NODE_COMPILE_CACHE']),
     });
     let thrown: Error | undefined;
     const carrier: Carrier = {
