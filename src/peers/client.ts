@@ -1,5 +1,6 @@
 import * as dns from 'node:dns/promises';
-import { Agent, request } from 'node:http';
+import type { Agent } from 'node:http';
+import { http } from '../base/index.ts';
 import {
   addressesMax,
   answerBytesMax,
@@ -74,7 +75,7 @@ export function knowPeers(
   lookup: (host: string) => Promise<readonly { readonly address: string }[]> = (host) =>
     dns.lookup(host, { all: true }),
 ): Peers {
-  const agent = new Agent({ keepAlive: true, maxSockets: inFlightMax });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: inFlightMax });
   const selves = new Set<string>();
   const nameOf = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
   const peerAt = (host: string, port: number): Peer => {
@@ -151,7 +152,7 @@ interface Call {
 function send(call: Call): Promise<{ readonly status: number; readonly instance: string; readonly text: string }> {
   const { agent, host, port, path, token, pieces, bytesMax } = call;
   return new Promise((resolve, reject) => {
-    const sent = request(
+    const sent = http.request(
       {
         ...{ agent, host, port, path },
         method: pieces === undefined ? 'GET' : 'POST',

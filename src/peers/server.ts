@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Fault } from '../base/index.ts';
+import { Fault, http } from '../base/index.ts';
 import {
   connectionsMax,
   headTimeoutMs,
@@ -109,7 +109,7 @@ export async function listenPeers(options: PeerListenerOptions): Promise<PeerLis
     }
   }
 
-  const server = createServer(
+  const server = http.createServer(
     { requestTimeout: requestTimeoutMs, headersTimeout: headTimeoutMs },
     (request, response) => {
       response.setHeader(instanceHeader, options.instance);

@@ -1,8 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { AddressRanges, Fault } from '../base/index.ts';
+import { AddressRanges, Fault, http } from '../base/index.ts';
 import { encodeStatus } from '../otlp/index.ts';
 import type { Account } from './admission.ts';
 import type { CorsOrigins } from './cors.ts';
@@ -76,7 +76,7 @@ export class HttpListener implements Listener {
           { ...settings, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.headerTimeoutMs },
           onRequest,
         )
-      : createServer(settings, onRequest);
+      : http.createServer(settings, onRequest);
     const server = this.#server;
     server.maxConnections = limits.connectionsMax;
     server.on('drop', () => {

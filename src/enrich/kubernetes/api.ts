@@ -1,5 +1,6 @@
-import http from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { http } from '../../base/index.ts';
 import { messageOf } from './json.ts';
 import { errorBytesMax, messageCharsMax } from './limits.ts';
 
@@ -29,7 +30,7 @@ export interface Credentials {
 
 /** What came of a request. Never a rejection. */
 export type ApiAnswer =
-  | { readonly kind: 'ok'; readonly body: http.IncomingMessage }
+  | { readonly kind: 'ok'; readonly body: IncomingMessage }
   /** The API server answered with another status; `message` is its own. `retryAfterMs` where it said. */
   | {
       readonly kind: 'refused';
@@ -42,7 +43,7 @@ export type ApiAnswer =
 
 export class ApiClient {
   readonly #access: ApiAccess;
-  #agent: http.Agent | undefined;
+  #agent: Agent | undefined;
   #agentOf: Credentials | undefined;
 
   constructor(access: ApiAccess) {
@@ -77,7 +78,7 @@ export class ApiClient {
 
   #open(path: string, accept: string, credentials: Credentials, silenceMs: number, cancel: AbortSignal) {
     const { server } = this.#access;
-    return new Promise<http.IncomingMessage>((resolve, reject) => {
+    return new Promise<IncomingMessage>((resolve, reject) => {
       const request = (server.protocol === 'https:' ? https : http).request(
         {
           protocol: server.protocol,
@@ -104,7 +105,7 @@ export class ApiClient {
   }
 
   /** Connections are kept as long as certificates stay the same; the token is a header. */
-  #agentFor(credentials: Credentials): http.Agent {
+  #agentFor(credentials: Credentials): Agent {
     const before = this.#agentOf;
     if (
       this.#agent !== undefined &&
@@ -139,7 +140,7 @@ export function reasonOf(thrown: unknown): string {
   return (code === undefined || text.includes(code) ? text : `${text} (${code})`).slice(0, messageCharsMax);
 }
 
-async function readSome(answer: http.IncomingMessage): Promise<string> {
+async function readSome(answer: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {

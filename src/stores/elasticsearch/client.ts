@@ -1,5 +1,6 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { http } from '../../base/index.ts';
 import type { Access } from '../contract.ts';
 import { idleSocketMs } from './limits.ts';
 import type { Reply } from './verdict.ts';
@@ -46,7 +47,7 @@ export class Client {
             ...(tls?.cert !== undefined && { cert: tls.cert }),
             ...(tls?.key !== undefined && { key: tls.key }),
           })
-        : new HttpAgent(keep);
+        : new http.Agent(keep);
     this.#basePath = options.url.pathname.replace(/\/$/, '');
   }
 
@@ -79,7 +80,7 @@ export class Client {
         ...access.headers,
       },
     };
-    const request: ClientRequest = url.protocol === 'https:' ? httpsRequest(options) : httpRequest(options);
+    const request: ClientRequest = url.protocol === 'https:' ? httpsRequest(options) : http.request(options);
     let timedOut = false;
     let answered = false;
     const timer = setTimeout(() => {

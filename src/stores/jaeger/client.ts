@@ -1,6 +1,6 @@
-import http from 'node:http';
+import type { Agent } from 'node:http';
 import https from 'node:https';
-import { Fault } from '../../base/index.ts';
+import { Fault, http } from '../../base/index.ts';
 import type { Access } from '../contract.ts';
 import { answerBytesMax, connectionsMax, errorBytesMax, silenceMs } from './limits.ts';
 
@@ -23,7 +23,7 @@ const retryAfterMs = 5_000;
 export class JaegerClient {
   readonly #base: URL;
   readonly #access: Access;
-  readonly #agent: http.Agent;
+  readonly #agent: Agent;
   readonly #userAgent: string;
   readonly #answerBytesMax: number;
 

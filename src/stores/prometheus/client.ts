@@ -1,5 +1,6 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { http } from '../../base/index.ts';
 import { answerBytesMax } from './limits.ts';
 
 /** What came back, or why nothing did. */
@@ -37,7 +38,7 @@ export class Client {
 
   constructor({ tls, connectionsMax }: ClientOptions) {
     const agent = { keepAlive: true, maxSockets: connectionsMax };
-    this.#http = new HttpAgent(agent);
+    this.#http = new http.Agent(agent);
     this.#https = new HttpsAgent({ ...agent, ...tls });
   }
 
@@ -45,7 +46,7 @@ export class Client {
   call(call: Call, cancel: AbortSignal): Promise<Reply> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const secure = call.url.protocol === 'https:';
-    const start = secure ? httpsRequest : httpRequest;
+    const start = secure ? httpsRequest : http.request;
     let isSent = false;
     const request = start(call.url, {
       method: call.method,
