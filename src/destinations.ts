@@ -11,9 +11,7 @@ import {
   startDelivery,
 } from './deliver/index.ts';
 import { type PipelineCounters, RefusalAlarm } from './self/index.ts';
-import { withSpanMetrics } from './spanmetrics/index.ts';
 import type { Destination, Eraser, Readers } from './stores/contract.ts';
-import { openOtlpStore } from './stores/otlp/index.ts';
 import { type DeadLetters, type OwnedLog, openLogReader } from './wal/index.ts';
 
 /** A destination that runs. */
@@ -198,6 +196,7 @@ export async function startDestinations(config: Config, parts: DestinationParts)
       add(child, ['traces']);
     }
     if (config.forward !== undefined) {
+      const { openOtlpStore } = await import('./stores/otlp/index.ts');
       await addForwarding('otlp', signals, config.forward, {
         of: (next) => next.forward,
         open: ({ endpoint, access }) => openOtlpStore({ name: 'otlp', endpoint, access, version, clock }),
@@ -206,7 +205,7 @@ export async function startDestinations(config: Config, parts: DestinationParts)
     return {
       running,
       readers: {
-        ...tracesReader(),
+        ...(await tracesReader()),
         ...readersOf('metrics'),
         ...readersOf('logs'),
       },
@@ -250,11 +249,12 @@ export async function startDestinations(config: Config, parts: DestinationParts)
   }
 
   /** Jaeger counts nothing: what its spans were counted to is in the store of metrics. */
-  function tracesReader(): Readers {
+  async function tracesReader(): Promise<Readers> {
     const { traces } = readersOf('traces');
     const { metrics } = readersOf('metrics');
     if (traces === undefined || metrics === undefined || config.read.traces !== 'jaeger')
       return { ...(traces && { traces }) };
+    const { withSpanMetrics } = await import('./spanmetrics/index.ts');
     return { traces: withSpanMetrics(traces, metrics) };
   }
 

@@ -1,15 +1,6 @@
 import { type Clock, Fault } from './base/index.ts';
 import type { Config } from './config/index.ts';
-import {
-  type Enrichment,
-  inClusterAccess,
-  type KubernetesEnrichment,
-  kubeconfigAccess,
-  kubernetesEnrichment,
-  staticAttributes,
-  staticEnrichment,
-  watchCluster,
-} from './enrich/index.ts';
+import { type Enrichment, type KubernetesEnrichment, staticAttributes, staticEnrichment } from './enrich/index.ts';
 import type { MetricSource } from './self/index.ts';
 
 /** Late records come from pods that are gone already. */
@@ -38,6 +29,9 @@ export async function startEnrichment(
   if (wanted === undefined) {
     return { enrich: staticEnrichment(config), kubernetes: undefined, [Symbol.asyncDispose]: async () => {} };
   }
+  const { inClusterAccess, kubeconfigAccess, kubernetesEnrichment, watchCluster } = await import(
+    './enrich/kubernetes/index.ts'
+  );
   const found = wanted.access === 'in-cluster' ? inClusterAccess(process.env) : await kubeconfigAccess(wanted.access);
   if (found.kind === 'problem') throw new Fault('malformed', `WATCHINGCAT_K8S_ENRICHMENT: ${found.message}`);
   const { labels, annotations } = wanted;

@@ -11,7 +11,6 @@ import { observeParts } from './observe.ts';
 import { defaultLimits } from './otlp/index.ts';
 import { type Accept, Admission, listenGrpc, listenHttp, UnpackPool } from './receive/index.ts';
 import { watchFiles } from './reload.ts';
-import { joinReplicas } from './replicas.ts';
 import { createLogger, createMetrics, PipelineCounters, PipelineLedger } from './self/index.ts';
 import { stopRequested } from './stop.ts';
 import { lockFolder, type OwnedLog, openDeadLetters, openLog, reserveIn, systemFiles } from './wal/index.ts';
@@ -46,7 +45,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`);
   const clock = systemClock;
   const onTerminal = process.stderr.isTTY === true;
-  const logger = createLogger({ level: config.logLevel, readable: onTerminal });
+  const logger = await createLogger({ level: config.logLevel, readable: onTerminal });
   let files = config.files;
   const stop = stopRequested(logger, { onTerminal, reload });
   await using parts = new AsyncDisposableStack();
@@ -153,7 +152,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   const replicas =
     peers &&
     parts.use(
-      await joinReplicas(
+      await (await import('./replicas.ts')).joinReplicas(
         { ...config, peers },
         { logs, logDir, destinations, counters, clock, logger, answer: (path) => answerPeer(path) },
       ),

@@ -7,4 +7,5 @@ export { type Batch, type Frame, isOwed, joinOwed, owedNames } from './frame.ts'
 export { http } from './http.ts';
 export { recordNoun, type Signal, signals } from './signal.ts';
 export { ownBuffer, serveTasks, ThreadPool } from './thread-pool.ts';
+export { yaml } from './yaml.ts';
 export { boundYoung, collectYoung } from './young.ts';

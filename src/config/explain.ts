@@ -1,5 +1,5 @@
-import { stringify } from 'yaml';
 import { z } from 'zod';
+import { yaml } from '../base/index.ts';
 import type { Inspection } from './load.ts';
 import { configSchema, type Setting, settings } from './schema.ts';
 
@@ -52,7 +52,7 @@ WatchingCat needs no configuration. What is set counts in rising order: defaults
 - Secrets have no flag, as every user of a machine can read another's arguments. Mount them as files, or set the variable.
 
 ${'```'}yaml
-${stringify(example).trim()}
+${yaml().stringify(example).trim()}
 ${'```'}
 
 | setting, variable, flag | default | meaning |

@@ -1,6 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
-import { Fault, type Signal, signals } from '../base/index.ts';
+import { Fault, type Signal, signals, yaml } from '../base/index.ts';
 import type { AccessConfig } from './access.ts';
 import { isLoopback, resolveDestinations } from './destinations.ts';
 import { nearest } from './nearest.ts';
@@ -154,7 +153,8 @@ export function inspectConfig(sources: ConfigSources): Inspection {
     written.set(setting.path, { value, origin: flag });
   }
 
-  const parsed = configSchema.safeParse(tree);
+  // To compile a parser for what is read once takes longer than to read it.
+  const parsed = configSchema.safeParse(tree, { jitless: true });
   if (!parsed.success) {
     for (const issue of parsed.error.issues) {
       const path = issue.path.join('.');
@@ -367,6 +367,7 @@ function readConfigFile(named: string, cwd: string, problems: string[]): ConfigF
     problems.push(`${named}: the configuration file ${content.why}`);
     return undefined;
   }
+  const { isMap, isScalar, LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   // Strict, without aliases that could multiply: a configuration has no use for them.
   const document = parseDocument(content, { lineCounter: lines });

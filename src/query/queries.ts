@@ -87,7 +87,7 @@ export interface Queries {
 }
 
 export function queriesOver(given: Readers, limits: Partial<GateLimits> = {}): Queries {
-  const metrics = given.metrics && withRecordedSeries(given.metrics, shippedRules());
+  const metrics = given.metrics && withRecordedSeries(given.metrics, shippedRules);
   const readers = { ...given, ...(metrics && { metrics }) };
   const metricReader = () => metrics ?? absent('metrics', 'WATCHINGCAT_PROMETHEUS_QUERY_URL');
   const gate = createGate({

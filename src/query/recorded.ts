@@ -26,19 +26,24 @@ interface RecordedReader extends MetricReader {
  * What a store was sent, and the series that a Prometheus with these rules would have recorded beside it. Nothing is stored: a
  * rule is evaluated, at the times that a Prometheus would, when somebody asks for its name. What a Prometheus has recorded
  * itself is taken from there.
+ * @param readRules Called with the first question.
  */
-export function withRecordedSeries(reader: MetricReader, rules: readonly RecordingRule[]): RecordedReader {
+export function withRecordedSeries(reader: MetricReader, readRules: () => readonly RecordingRule[]): RecordedReader {
   const { promqlInstant, promqlRange } = reader;
-  // A name that a receiver uses, too, answers in any case, and does not tell who recorded it.
-  const own = new Set(rules.filter(({ name, sources }) => !sources.includes(name)).map(({ name }) => name));
+  const known = once(() => {
+    const rules = readRules();
+    // A name that a receiver uses, too, answers in any case, and does not tell who recorded it.
+    const own = new Set(rules.filter(({ name, sources }) => !sources.includes(name)).map(({ name }) => name));
+    return { rules, own };
+  });
   /** By the minute of a question's time: whether the store holds what such rules record. */
   const recordsIn = new Map<number, boolean>();
   const records = async (engine: NonNullable<typeof promqlInstant>, timeMs: number, cancel: AbortSignal) => {
     const minute = Math.floor(timeMs / 60_000);
-    const known = recordsIn.get(minute);
-    if (known !== undefined) return known;
+    const answered = recordsIn.get(minute);
+    if (answered !== undefined) return answered;
     // What is scraped from others under such a name has a job.
-    const query = `count({__name__=~"${[...own].join('|')}",job=""})`;
+    const query = `count({__name__=~"${[...known().own].join('|')}",job=""})`;
     const { json } = await engine.call(reader, { query, timeMs }, cancel);
     const { data } = JSON.parse(Buffer.from(json).toString('utf8')) as { data: { result: readonly unknown[] } };
     const records = data.result.length > 0;
@@ -53,6 +58,7 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
 
     async isForUs(query, timeMs, cancel) {
       if (promqlInstant === undefined) return true;
+      const { rules, own } = known();
       const words = new Set(query.match(/[a-zA-Z_:][\w:]*/g));
       const asked = rules.filter(({ name }) => words.has(name));
       if (asked.length === 0) return false;
@@ -68,7 +74,7 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       const hasName = compileMatchers(named);
       const found = [...(await reader.select(select, cancel))];
       let samples = found.reduce((sum, { values }) => sum + values.length, 0);
-      const asked = named.length === 0 ? [] : rules.filter(({ name }) => hasName({ __name__: name }));
+      const asked = named.length === 0 ? [] : known().rules.filter(({ name }) => hasName({ __name__: name }));
       if (asked.length === 0) return found;
       const stored = new Set(found.map(({ labels }) => keyOf(labels)));
       // A name's rules read the same series; those of other names are let go before.
@@ -92,6 +98,7 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
     },
 
     async metrics(search, cancel) {
+      const { rules, own } = known();
       const page = await reader.metrics(search, cancel);
       const stored = new Set(page.items.map(({ name }) => name));
       const timeMs = Number((search.range.endUnixNano - 1n) / 1_000_000n);
@@ -112,6 +119,11 @@ export function withRecordedSeries(reader: MetricReader, rules: readonly Recordi
       return { ...page, items: items.slice(0, search.limit), incomplete: true, warnings: [...page.warnings, warning] };
     },
   };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 /** Whether our engine can answer; a mistake is told by whoever is asked. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { z } from 'zod';
+import { yaml } from '../base/index.ts';
 import { type Expression, metricNames, parsePromql } from '../promql/index.ts';
 
 /** A name that is computed from others. */
@@ -33,7 +33,7 @@ export function shippedRules(): readonly RecordingRule[] {
 
 /** @param text A rule file of Prometheus with recording rules only. */
 function readRules(text: string): readonly RecordingRule[] {
-  return file.parse(parse(text)).groups.flatMap(({ interval, rules }) =>
+  return file.parse(yaml().parse(text)).groups.flatMap(({ interval, rules }) =>
     rules.map(({ record, expr, labels }) => {
       const expression = parsePromql(expr);
       const sources = metricNames(expression);

@@ -148,7 +148,7 @@ describe('the log', () => {
 
   it('goes to stderr as JSON, without secrets, at its level', async () => {
     const { stdout, stderr } = await logged(`
-      const logger = createLogger({ level: 'info', readable: false });
+      const logger = await createLogger({ level: 'info', readable: false });
       logger.debug('not this');
       logger.info({ headers: { authorization: 'canary' }, password: 'canary', upstream: { token: 'canary', authorization: 'canary' } }, 'hello\\nworld');
       logger.error({ err: new Error('broken') }, 'failed');
@@ -166,7 +166,7 @@ describe('the log', () => {
   it('is readable on a terminal', async () => {
     const { stdout, stderr } = await logged(`
       process.env.NO_COLOR = '1';
-      createLogger({ level: 'info', readable: true }).warn({ signal: 'logs', password: 'canary' }, 'the disk is full');
+      (await createLogger({ level: 'info', readable: true })).warn({ signal: 'logs', password: 'canary' }, 'the disk is full');
     `);
     expect(stdout).toBe('');
     expect(stderr).toContain('WARN: the disk is full');

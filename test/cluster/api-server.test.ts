@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/base/index.ts';
-import { kubeconfigAccess, watchCluster } from '../../src/enrich/index.ts';
 import type { ClusterView, OwnerFacts } from '../../src/enrich/kubernetes/contract.ts';
+import { kubeconfigAccess, watchCluster } from '../../src/enrich/kubernetes/index.ts';
 import { timing } from '../../src/enrich/kubernetes/limits.ts';
 import { startTcpProxy, type TcpProxy } from '../kit/fault-proxy.ts';
 import { temporaryFolder } from '../kit/process.ts';

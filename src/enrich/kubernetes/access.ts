@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
+import { yaml } from '../../base/index.ts';
 import type { ApiAccess, Credentials } from './api.ts';
 import { asArray, asObject, asText } from './json.ts';
 import { accessAgeMsMax, accessFileBytesMax } from './limits.ts';
@@ -45,6 +45,7 @@ export async function kubeconfigAccess(path: string): Promise<AccessResult> {
   } catch (thrown) {
     return problem((thrown as Error).message);
   }
+  const { LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(text, { prettyErrors: false, lineCounter: lines });
   const [error] = document.errors;
