@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import module, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 
 const nodeMajorMin = 24;
 const signalsToForward = ['SIGTERM', 'SIGHUP', 'SIGUSR2'];
@@ -27,8 +26,6 @@ async function runHere() {
   ) {
     process.env['NODE_COMPILE_CACHE'] ??= module.getCompileCacheDir(); // for the processes that this one starts
   }
-  // Loading the modules would let V8's young generation grow to what a server at rest never needs: src/base/young.ts.
-  setFlagsFromString('--semi-space-growth-factor=1');
   const source = new URL('../src/cli/index.ts', import.meta.url);
   const compiled = new URL('../dist/cli/index.js', import.meta.url);
   // Node strips no types under node_modules, so that an installed package runs what was compiled.

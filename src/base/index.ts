@@ -8,4 +8,4 @@ export { http } from './http.ts';
 export { recordNoun, type Signal, signals } from './signal.ts';
 export { ownBuffer, serveTasks, ThreadPool } from './thread-pool.ts';
 export { yaml } from './yaml.ts';
-export { boundYoung, collectYoung } from './young.ts';
+export { boundYoung, collectYoung, holdYoung } from './young.ts';

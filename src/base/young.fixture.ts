@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
-import { boundYoung, collectYoung } from './young.ts';
+import { getHeapSpaceStatistics } from 'node:v8';
+import { boundYoung, collectYoung, holdYoung } from './young.ts';
 
-// As `bin/watchingcat.js` does it. Prints the size of the young generation in MiB: at the start, when all was loaded, and under load.
+// As `start` does it. Prints the size of the young generation in MiB: held at the start, when all was loaded, and under load.
 
-setFlagsFromString('--semi-space-growth-factor=1');
+holdYoung();
 const sizeMiB = () =>
   getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')!.space_size / 1024 / 1024;
 const kept: object[] = [];

@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { CommandFailure, exitCodes } from './failure.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
@@ -69,9 +68,9 @@ async function run(argv: readonly string[]): Promise<number> {
     terminal: (command) => openTerminal(command.optsWithGlobals<{ quiet?: boolean }>().quiet === true),
   };
   try {
+    // Commands that work and end may take what memory V8 likes.
+    if (withDefaultCommand(argv)[0] === 'start') (await import('../base/index.ts')).holdYoung();
     const program = await buildProgram(argv, outcome);
-    // Commands that work and end may take what memory V8 likes; a server grows as `base/young.ts` says.
-    if (withDefaultCommand(argv)[0] !== 'start') setFlagsFromString('--semi-space-growth-factor=2');
     await program.parseAsync([...withDefaultCommand(argv)], { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
