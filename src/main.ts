@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { createApi } from './api/index.ts';
-import { AddressRanges, boundYoung, Fault, type Signal, signals, systemClock } from './base/index.ts';
+import { AddressRanges, boundYoung, collectAtRest, Fault, type Signal, signals, systemClock } from './base/index.ts';
 import type { Config } from './config/index.ts';
 import { deadLetterDesk } from './dead-letters.ts';
 import { startDestinations } from './destinations.ts';
@@ -214,6 +214,7 @@ export async function runServer(config: Config, options: ServerOptions): Promise
   );
   options.onListening?.(addresses);
   parts.use(boundYoung());
+  parts.use(collectAtRest());
 
   if (files.length > 0) parts.use(watchFiles(() => files, reload));
   const reason = await stop.requested;

@@ -5,6 +5,7 @@ export { entryPath } from './entry.ts';
 export { Fault, type FaultCode } from './fault.ts';
 export { type Batch, type Frame, isOwed, joinOwed, owedNames } from './frame.ts';
 export { http } from './http.ts';
+export { collectAtRest } from './rest.ts';
 export { recordNoun, type Signal, signals } from './signal.ts';
 export { ownBuffer, serveTasks, ThreadPool } from './thread-pool.ts';
 export { yaml } from './yaml.ts';

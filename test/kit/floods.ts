@@ -54,6 +54,12 @@ export const floods: readonly (readonly [name: string, bytes: Buffer])[] = [
   ['noise', Buffer.alloc(100_000, 0xa5)],
 ];
 
+/** TLS: a ClientHello as far as its cipher suites. */
+export const halfHello = Buffer.from(
+  `16030100c8010000c40303${'5a'.repeat(32)}20${'11'.repeat(32)}00061301130213030100`,
+  'hex',
+);
+
 /** A call whose message never comes to its end. */
 export const endlessCall = greeted(headers(1, 4), frame(0, 0, 1, Buffer.of(0, 0, 0, 0, 9, 1)));
 

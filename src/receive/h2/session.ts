@@ -62,6 +62,7 @@ export class Session implements FrameHandler {
   #sizeUpdateDue = false;
   readonly #budget: Budget;
   #pingsWaiting: (() => void)[] = [];
+  #lastWordsTimer: NodeJS.Timeout | undefined;
 
   // What is being read.
   readonly #reader = new FrameReader(this);
@@ -500,11 +501,13 @@ export class Session implements FrameHandler {
     // What still comes is thrown away, so that the peer gets to read the last words.
     this.socket.resume();
     this.socket.end();
-    setTimeout(() => this.socket.destroy(), lastWordsMs).unref();
+    this.#lastWordsTimer = setTimeout(() => this.socket.destroy(), lastWordsMs).unref();
   }
 
   #onClosed(): void {
     this.#state = 'closed';
+    // A timer would keep all of this a second longer: long enough for V8 to take a flood's connections for something that stays.
+    clearTimeout(this.#lastWordsTimer);
     this.#closeStreams();
     this.#handler.onClose();
   }
