@@ -161,6 +161,7 @@ describe('the embedded store in a process of its own', () => {
     const parts = await openParts(await folder());
     await parts.append(2);
     const child = await parts.start();
+    await eventually(() => lines(child), ['line 0', 'line 1']);
     await parts.append(3);
     // Acknowledged, but not delivered yet.
     expect(await child.eraseByResource('service.name', 'other', never)).toEqual({ traces: 0, metrics: 0, logs: 0 });
