@@ -259,22 +259,26 @@ describe('under load of all signals', () => {
     running = await startProcess(options);
   });
 
-  it('and after all that everything that was acknowledged is there, once', async () => {
-    await eventually(() => settled(running.http), Boolean, 60_000);
-    const result = await eventually(
-      () => audit(running.http, ledger),
-      ({ lost }) => lost.length === 0,
-      20_000,
-    ).catch(() => audit(running.http, ledger));
-    console.log(`${result.sent} records sent, ${result.acknowledged} acknowledged, ${result.lost.length} lost`);
-    expect({ lost: result.lost, phantom: result.phantom, duplicates: result.duplicates }).toEqual({
-      lost: [],
-      phantom: [],
-      duplicates: [],
-    });
-    const letters = (await getJson(running.http, '/api/v1/pipeline/dead-letters')) as { total: number };
-    expect(letters.total).toBe(0);
-  });
+  it(
+    'and after all that everything that was acknowledged is there, once',
+    async () => {
+      await eventually(() => settled(running.http), Boolean, 60_000 + outageMs);
+      const result = await eventually(
+        () => audit(running.http, ledger),
+        ({ lost }) => lost.length === 0,
+        20_000,
+      ).catch(() => audit(running.http, ledger));
+      console.log(`${result.sent} records sent, ${result.acknowledged} acknowledged, ${result.lost.length} lost`);
+      expect({ lost: result.lost, phantom: result.phantom, duplicates: result.duplicates }).toEqual({
+        lost: [],
+        phantom: [],
+        duplicates: [],
+      });
+      const letters = (await getJson(running.http, '/api/v1/pipeline/dead-letters')) as { total: number };
+      expect(letters.total).toBe(0);
+    },
+    180_000 + outageMs,
+  );
 });
 
 it('A19 wrong credentials hold everything back and tell so; SIGHUP brings the right ones', async () => {
