@@ -85,13 +85,17 @@ describe('an answer that is none, or a refusal for now', () => {
     expect(await bodies()).toEqual(linesOf(20));
   });
 
-  it.each<[string, string, (afterMs: number | undefined) => void]>([
-    ['seconds', '7', (afterMs) => expect(afterMs).toBe(7_000)],
-    ['a date', new Date(Date.now() + 3_600_000).toUTCString(), (afterMs) => expect(afterMs).toBeGreaterThan(3_500_000)],
-    ['nonsense', 'soon', (afterMs) => expect(afterMs).toBeUndefined()],
+  it.each<[string, () => string, (afterMs: number | undefined) => void]>([
+    ['seconds', () => '7', (afterMs) => expect(afterMs).toBe(7_000)],
+    [
+      'a date',
+      () => new Date(Date.now() + 3_600_000).toUTCString(),
+      (afterMs) => expect(afterMs).toBeGreaterThan(3_500_000),
+    ],
+    ['nonsense', () => 'soon', (afterMs) => expect(afterMs).toBeUndefined()],
   ])('A12 429 with Retry-After, %s', async (_, header, check) => {
     await using store = openStore(proxy.url);
-    once({ kind: 'answer', status: 429, headers: { 'retry-after': header } });
+    once({ kind: 'answer', status: 429, headers: { 'retry-after': header() } });
     const result = await write(store.destination!, [lines(1)]);
     expect(result.kind).toBe('retry');
     check(result.kind === 'retry' ? result.afterMs : undefined);
