@@ -23,7 +23,7 @@ async function busy() {
     for (const pauseMs = performance.now() + 20; performance.now() < pauseMs; );
   }
 }
-using _rest = collectAtRest({ checkMs: 100, apartMs: 0 });
+using _rest = collectAtRest({ checkMs: 100, restMs: 300 });
 await sleep(1_000);
 const sizes = [residentMiB()];
 work();

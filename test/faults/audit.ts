@@ -94,19 +94,28 @@ async function pages(rest: string, path: string, query: Record<string, string>):
   return items;
 }
 
-/** PromQL shows a sample for five minutes, so that each round is asked for at the time of its own last point. */
+/** PromQL shows a sample for five minutes, so that each round is asked for every four, from the time of its own last point back. */
 async function findPoints(rest: string, ledger: Ledger, found: Map<string, number>): Promise<void> {
   const rounds = Map.groupBy(ledger.entries, ({ round }) => round);
   for (const [round, entries] of rounds) {
-    const last = Math.max(...entries.map(({ sentMs }) => sentMs));
-    const query = { query: `ledger{round="${round}"}`, time: `${(last + 1000) / 1000}` };
-    const answer = (await getJson(rest, '/api/v1/metrics/query', query)) as {
-      data: { result: { metric: { point: string }; value: [number, string] }[] };
-    };
-    for (const { metric, value } of answer.data.result) {
-      const right = metric.point.startsWith(`${value[1]}.`);
-      add(found, right ? `metrics ${metric.point}` : `metrics ${metric.point} with the value ${value[1]}`);
+    let firstMs = Number.POSITIVE_INFINITY;
+    let lastMs = 0;
+    for (const { sentMs } of entries) {
+      firstMs = Math.min(firstMs, sentMs);
+      lastMs = Math.max(lastMs, sentMs);
     }
+    const points = new Set<string>();
+    for (let timeMs = lastMs + 1_000; timeMs > firstMs; timeMs -= 240_000) {
+      const query = { query: `ledger{round="${round}"}`, time: `${timeMs / 1_000}` };
+      const answer = (await getJson(rest, '/api/v1/metrics/query', query)) as {
+        data: { result: { metric: { point: string }; value: [number, string] }[] };
+      };
+      for (const { metric, value } of answer.data.result) {
+        const right = metric.point.startsWith(`${value[1]}.`);
+        points.add(right ? `metrics ${metric.point}` : `metrics ${metric.point} with the value ${value[1]}`);
+      }
+    }
+    for (const point of points) add(found, point);
   }
   for (const signal of signals)
     if (![...found.keys()].some((record) => record.startsWith(signal))) throw new Error(`no ${signal} were found`);
