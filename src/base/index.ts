@@ -9,4 +9,4 @@ export { collectAtRest } from './rest.ts';
 export { recordNoun, type Signal, signals } from './signal.ts';
 export { ownBuffer, serveTasks, ThreadPool } from './thread-pool.ts';
 export { yaml } from './yaml.ts';
-export { boundYoung, collectYoung, holdYoung } from './young.ts';
+export { boundYoung, collectYoung, holdYoung, threadYoungMegabytesMax } from './young.ts';

@@ -1,4 +1,6 @@
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { runProgram } from '../../test/kit/program.ts';
 import { entryPath } from './entry.ts';
 import { Fault } from './fault.ts';
 import type { Errand } from './thread-pool.fixture.ts';
@@ -46,7 +48,6 @@ describe('ThreadPool', () => {
 
   it.each<{ name: Errand['do']; code: string; outOfMemory?: () => Fault }>([
     { name: 'die', code: 'unavailable' },
-    { name: 'eat memory', code: 'unavailable' },
     { name: 'eat memory', code: 'tooLarge', outOfMemory: () => new Fault('tooLarge', 'too much') },
   ])('a thread that is told to $name costs its own task: $code', async ({ name, code, outOfMemory }) => {
     const deaths: unknown[] = [];
@@ -56,6 +57,11 @@ describe('ThreadPool', () => {
     expect(await lost).toBe(code);
     expect(await kept).toEqual([6]);
     expect(deaths).toHaveLength(1);
+  });
+
+  it('A30 threads that eat memory do not take the process along where the young generation may grow', async () => {
+    const fixture = fileURLToPath(new URL('./thread-memory.fixture.ts', import.meta.url));
+    expect((await runProgram(process.execPath, [fixture])).stdout).toBe('unavailable\n'.repeat(3));
   });
 
   it('a thread that had nothing to do ends, and what comes at that moment goes to another', async () => {

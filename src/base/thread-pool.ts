@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { Fault, type FaultCode } from './fault.ts';
+import { threadYoungMegabytesMax } from './young.ts';
 
 /** Threads of one pool; the machine's cores where those are fewer. */
 const threadsMax = 2;
@@ -86,7 +87,10 @@ export class ThreadPool<Task, Result> {
 
   #start(): Thread<Task, Result> {
     const { name, entry, heapMegabytesMax } = this.#options;
-    const worker = new Worker(entry, { name, resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax } });
+    const worker = new Worker(entry, {
+      name,
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax, maxYoungGenerationSizeMb: threadYoungMegabytesMax },
+    });
     const thread: Thread<Task, Result> = { worker, job: undefined, idleTimer: undefined, failure: undefined };
     this.#threads.add(thread);
     worker.on('message', (reply: Reply<Result>) => this.#onReply(thread, reply));

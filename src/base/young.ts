@@ -6,6 +6,11 @@ import { runInNewContext } from 'node:vm';
 // `youngBytes`, where records cost no more CPU than with four times as much. With a quarter of it they do.
 
 const youngBytes = 8 * 1024 * 1024;
+/**
+ * Of a thread: V8 counts three of its kind. Without a bound it grows to 64 MiB, and when the thread's heap is full, what of that
+ * lives is more than the 16 MiB that Node adds for the end of a thread: the process ends instead.
+ */
+export const threadYoungMegabytesMax = (3 * youngBytes) / 1024 / 1024;
 const checkMs = 250;
 const growth = (factor: number) => setFlagsFromString(`--semi-space-growth-factor=${factor}`);
 

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
-import { entryPath } from '../base/index.ts';
+import { entryPath, threadYoungMegabytesMax } from '../base/index.ts';
 import { heapInitialMiB, stderrCharsMax } from './limits.ts';
 import type { ToChild, ToParent } from './protocol.ts';
 
@@ -68,7 +68,7 @@ export function launchThread(name: string, heapMiB: number): Launch {
   return ({ message, end }) => {
     const worker = new Worker(entryPath(import.meta.url, './thread.ts'), {
       name,
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: threadYoungMegabytesMax },
       // Its settings come by message. Modules that were stripped and compiled before: a third of the CPU of its start.
       env: pick(process.env, ['NODE_COMPILE_CACHE']),
     });
