@@ -1,5 +1,9 @@
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+// What tests, their threads and their processes load is compiled once, as `bin/watchingcat.js` does it: a sixth of the CPU.
+process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.cache/compiled', import.meta.url));
 
 // The files of `unit` and `process` share a process for each worker, which loads and compiles modules once: a quarter of the CPU.
 // A file that changes what belongs to the process (a clock, a variable, a folder) puts it back.
